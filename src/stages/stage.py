@@ -1,0 +1,51 @@
+"""What the six stage scripts share: their command line, and how they end.
+
+A script runs with its own folder as the first place to import from; this module, imported first,
+puts the checkout's `src` before it, so that a queued experiment runs its own copy of the code.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import argparse
+import logging
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from vaelab.errors import UserError
+
+log = logging.getLogger("vaelab")
+
+
+def run_stage(main: Callable[[str], None], description: str | None) -> None:
+    """Call `main` with the data set named on the command line.
+
+    A UserError ends the process with its one line and status 1; Ctrl-C and SIGTERM with 130 and
+    143, after the `finally` blocks on the way.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", help="a name under `datasets` in params.yaml")
+    dataset = parser.parse_args().dataset
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _terminated)
+    stage = os.environ.get("DVC_STAGE", f"{Path(sys.argv[0]).stem}@{dataset}")
+    try:
+        main(dataset)
+    except UserError as error:
+        log.error("%s: %s", stage, error)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        log.error("%s: interrupted; `dvc repro` goes on from here", stage)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signum)

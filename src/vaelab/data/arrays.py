@@ -1,0 +1,135 @@
+"""How a data set lies on disk: one uint8 array a split, labels, factors where known, meta.json.
+
+data/D/
+  meta.json                           Meta, below
+  train.npy  val.npy  test.npy        uint8 (N, C, H, W)
+  train_labels.npy  …                 int64 (N,)
+  train_factors.npy  …                float32 (N, number of factors); only where they are known
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vaelab.errors import UserError
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+UInt8Array = NDArray[np.uint8]
+Int64Array = NDArray[np.int64]
+Float32Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Split:
+    """images: uint8 (N, C, H, W); labels: int64 (N,); factors: float32 (N, F) where known."""
+
+    images: UInt8Array
+    labels: Int64Array
+    factors: Float32Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> Split:
+        factors = None if self.factors is None else self.factors[index]
+        return Split(self.images[index], self.labels[index], factors)
+
+
+class Meta(BaseModel):
+    """What stands in meta.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: dict[str, Any]  # the recipe, and the archives' checksums
+    shape: tuple[int, int, int]  # (C, H, W)
+    counts: dict[SplitName, int]
+    class_names: list[str]  # one name where the images have no classes
+    factor_names: list[str]  # empty where they are not known
+    split_seed: int
+    digest: str  # sha256 over the arrays' bytes, splits in order
+
+
+@dataclass(frozen=True)
+class ImageArrays:
+    """A data set, memory-mapped."""
+
+    meta: Meta
+    train: Split
+    val: Split
+    test: Split
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)"""
+        return self.meta.shape
+
+    @classmethod
+    def open(cls, folder: Path) -> ImageArrays:
+        """Raises UserError where the folder is not what `save` writes."""
+        try:
+            meta = Meta.model_validate_json((folder / "meta.json").read_text())
+            splits = {name: _open_split(folder, name, bool(meta.factor_names)) for name in SPLITS}
+        except (OSError, ValueError, ValidationError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{folder} holds no readable data set ({reason}); "
+                f"`dvc repro download@{folder.name}` makes it"
+            ) from None
+        return cls(meta, **splits)
+
+
+def _open_split(folder: Path, name: str, has_factors: bool) -> Split:
+    factors = np.load(folder / f"{name}_factors.npy", mmap_mode="r") if has_factors else None
+    return Split(
+        np.load(folder / f"{name}.npy", mmap_mode="r"),
+        np.load(folder / f"{name}_labels.npy", mmap_mode="r"),
+        factors,
+    )
+
+
+def save(
+    folder: Path,
+    splits: dict[SplitName, Split],
+    *,
+    name: str,
+    source: dict[str, Any],
+    class_names: list[str],
+    factor_names: list[str],
+    split_seed: int,
+) -> Meta:
+    """Write a data set; meta.json last, so that a folder without it is not taken for whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    for split_name in SPLITS:
+        split = splits[split_name]
+        arrays = {"": split.images, "_labels": split.labels, "_factors": split.factors}
+        for suffix, array in arrays.items():
+            if array is not None:
+                array = np.ascontiguousarray(array)
+                np.save(folder / f"{split_name}{suffix}.npy", array)
+                digest.update(f"{split_name}{suffix} {array.dtype} {array.shape}".encode())
+                digest.update(array.data)
+    channels, height, width = splits["train"].images.shape[1:]
+    meta = Meta(
+        name=name,
+        source=source,
+        shape=(channels, height, width),
+        counts={split_name: len(splits[split_name]) for split_name in SPLITS},
+        class_names=class_names,
+        factor_names=factor_names,
+        split_seed=split_seed,
+        digest=digest.hexdigest(),
+    )
+    (folder / "meta.json").write_text(json.dumps(meta.model_dump(), indent=2) + "\n")
+    return meta

@@ -1,0 +1,81 @@
+"""What every figure shares: its look, grids of images, and how it is saved.
+
+Figures are made without pyplot, so that no state outlives them, and are drawn at the size at which
+a report shows them: about 900 pixels wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+DPI = 110
+WIDTH = 8.2  # inches: 900 pixels
+COLOURS = {"fc": "#d9812b", "conv": "#2a6fbb", "pca": "#7a7a7a", "data": "#2f2f2f"}
+NAMES = {"fc": "FC", "conv": "Conv", "pca": "PCA", "data": "Original"}
+matplotlib.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+    }
+)
+
+Images = NDArray[Any]  # (N, C, H, W), floats in [0, 1] or uint8
+
+
+def to_uint8(images: Images) -> NDArray[np.uint8]:
+    """(N, C, H, W) in [0, 1] or uint8 -> uint8 (N, H, W, 3)."""
+    if images.dtype != np.uint8:
+        images = (np.clip(images, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    pixels: NDArray[np.uint8] = images.transpose(0, 2, 3, 1)
+    return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
+
+
+def tile(images: Images, columns: int, gap: int = 2) -> NDArray[np.uint8]:
+    """(N, C, H, W) -> one white-ruled sheet, uint8 (rows * (H + gap) - gap, …, 3), row by row."""
+    pixels = to_uint8(images)
+    count, height, width, _ = pixels.shape
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, image in enumerate(pixels):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def show_sheet(
+    axes: Axes, images: Images, columns: int, row_labels: Sequence[str] = (), title: str = ""
+) -> None:
+    """Draw a grid of images, each row's label at its left."""
+    sheet = tile(images, columns)
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_xticks([])
+    rows = -(-len(images) // columns)
+    pitch = sheet.shape[0] / rows
+    axes.set_yticks([(i + 0.5) * pitch for i in range(len(row_labels))], row_labels)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if title:
+        axes.set_title(title, loc="left")
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """height, width: inches."""
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG with no date or version inside: the same figure gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})

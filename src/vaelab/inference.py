@@ -1,0 +1,41 @@
+"""A trained VAE over whole arrays, in float32, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vaelab.models import VAE, Posterior
+
+BATCH = 256
+
+
+def device_of(vae: VAE) -> torch.device:
+    return next(vae.parameters()).device
+
+
+def batches(images: NDArray[np.uint8], device: torch.device) -> Iterator[Tensor]:
+    """uint8 (N, C, H, W) -> float (B, C, H, W) in [0, 1] on the device; the last may be short."""
+    for start in range(0, len(images), BATCH):
+        batch = torch.from_numpy(np.array(images[start : start + BATCH]))
+        yield batch.to(device).float() / 255.0
+
+
+@torch.no_grad()
+def encode(vae: VAE, images: NDArray[np.uint8]) -> Posterior:
+    """uint8 (N, C, H, W) -> mu and logvar, each (N, latent_dim), on the CPU."""
+    posteriors = [vae.encode(batch) for batch in batches(images, device_of(vae))]
+    mu, logvar = (torch.cat(parts).cpu() for parts in zip(*posteriors, strict=True))
+    return Posterior(mu, logvar)
+
+
+@torch.no_grad()
+def decode(vae: VAE, z: Tensor) -> NDArray[Any]:
+    """z: (N, latent_dim). Returns the mean images, float32 (N, C, H, W) in [0, 1]."""
+    means = [vae.decode_mean(part.to(device_of(vae))).cpu() for part in z.split(BATCH)]
+    return torch.cat(means).numpy()
