@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -46,8 +47,23 @@ Float = Annotated[float, BeforeValidator(_float_from_text), Field(allow_inf_nan=
 Fraction = Annotated[Float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _matching(pattern: str, meaning: str) -> AfterValidator:
+    """A text of this form; `meaning` is what a message says is allowed."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(meaning)
+        return value
+
+    return AfterValidator(check)
+
+
+Device = Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N or mps")]
+Url = Annotated[str, _matching(r"https?://\S+", "an address that begins with http:// or https://")]
 ImageSize = Annotated[int, Field(ge=16, le=512, multiple_of=4)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "64 of the digits 0-9 and a-f")]
 
 
 class Section(BaseModel):
@@ -84,7 +100,7 @@ class ImageFolderRecipe(Section):
     source: Literal["image_folder"]
     image_size: ImageSize
     path: str | None = None
-    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    url: Url | None = None
     sha256: Sha256 | None = None  # of the archive
     channels: Literal[1, 3] = 3
     limit: Annotated[int, Field(ge=10)] | None = None
@@ -133,7 +149,7 @@ class TrainSettings(Section):
     learning_rate: Annotated[Float, Field(gt=0)]
     schedule: Literal["constant", "cosine"]
     seed: Seed
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
+    device: Device
     precision: Literal["auto", "float32", "bfloat16"]
 
 
@@ -302,6 +318,7 @@ def _explain(error: ValidationError) -> str:
     if "pairs" in where:
         del where[where.index("pairs") + 1 :]  # the branches of a union
     key = ".".join(str(part) for part in where)
+    found = f"{key} is {_short(first['input'])}; allowed:"
     match first["type"]:
         case "extra_forbidden":
             text = f"{key}: no such setting; allowed here: {', '.join(_allowed(first['loc']))}"
@@ -311,16 +328,29 @@ def _explain(error: ValidationError) -> str:
             text = f"{key}.source is missing; allowed: {', '.join(RECIPES)}"
         case "union_tag_invalid":
             text = f"{key}.source is {first['input']['source']!r}; allowed: {', '.join(RECIPES)}"
+        case "value_error" if not isinstance(first["input"], Mapping):
+            text = f"{found} {first['ctx']['error']}"
         case "value_error":
             reason = str(first["ctx"]["error"])
             text = f"{key}: {reason}" if key else reason
+        case "model_type" | "dict_type" | "model_attributes_type":
+            text = f"{found} a mapping of names to values"
+        case "too_short":
+            text = (
+                f"{key} is {_short(first['input'])}; allowed: {first['ctx']['min_length']} or more"
+            )
+        case "too_long":
+            text = (
+                f"{key} has {first['ctx']['actual_length']}; allowed: {first['ctx']['max_length']}"
+            )
         case _ if "pairs" in where:
             text = (
-                f"{key} is {_short(first['input'])}; allowed: a number of pairs from 1 to 12, "
+                f"{found} a number of pairs from 1 to 12, "
                 "or a list of 1 to 12 pairs of test image numbers such as [[3, 14], [15, 92]]"
             )
         case _:
-            text = f"{key} is {_short(first['input'])}; {_plain(first['msg'])}"
+            rule = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+            text = f"{found} {rule}"
     more = len({complaint["loc"][:3] for complaint in complaints}) - 1
     return f"{text} (and {more} more)" if more else text
 
@@ -338,10 +368,6 @@ def _allowed(location: tuple[int | str, ...]) -> list[str]:
         assert issubclass(annotation, BaseModel)
         section = annotation
     return list(section.model_fields)
-
-
-def _plain(message: str) -> str:
-    return "allowed: " + message.removeprefix("Input should be ").removeprefix("a valid ")
 
 
 def _short(value: object) -> str:

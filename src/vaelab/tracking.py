@@ -1,0 +1,248 @@
+"""MLflow: one run for each stage execution, one experiment for each data set.
+
+    with tracking.run("train_conv", settings, meta, name="conv-z128", model="conv") as run:
+        run.log_epoch(1, {"val_elbo": -1840.2}, timestamp_ms)
+
+The only file that knows MLflow. The store is an SQLite file and a folder of artifacts at the
+repository's root, also for a stage that runs in a queued experiment's temporary folder;
+MLFLOW_TRACKING_URI names another one instead.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from vaelab.data.arrays import Meta
+from vaelab.errors import UserError
+from vaelab.settings import Architecture, DatasetSettings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ARTIFACTS = "mlartifacts"
+DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
+
+
+class Run:
+    """An open run."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self.id = run_id
+
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
+        """Log one point of each curve; the same call again changes nothing."""
+        self._log(metrics, epoch, timestamp_ms)
+
+    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
+        """Log the final figures; None stands for a figure that does not apply."""
+        known = {key: value for key, value in metrics.items() if value is not None}
+        self._log(known, 0, int(time.time() * 1000))
+
+    def _log(self, metrics: Mapping[str, float], step: int, timestamp_ms: int) -> None:
+        from mlflow.entities import Metric
+
+        self._client.log_batch(
+            self.id,
+            metrics=[
+                Metric(key, float(value), timestamp_ms, step) for key, value in metrics.items()
+            ],
+        )
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or what lies in a folder, into the run's artifacts, under `folder`."""
+        if path.is_dir():
+            self._client.log_artifacts(self.id, str(path), folder)
+        else:
+            self._client.log_artifact(self.id, str(path), folder)
+
+
+@contextmanager
+def run(
+    stage: str,
+    settings: DatasetSettings,
+    meta: Meta,
+    *,
+    name: str,
+    model: Architecture | None = None,
+    resume: str | None = None,
+) -> Iterator[Run]:
+    """One stage's run: FINISHED at the end, KILLED when stopped, FAILED on any other exception.
+
+    resume: the id of a run to go on with; a new one begins where the store does not have it.
+    Raises UserError where the store cannot be used.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client, experiment_id = _open_experiment(settings.dataset)
+        run_id = (resume and _reopen(client, resume)) or _create(
+            client, experiment_id, stage, settings, meta, name, model
+        )
+    except MlflowException as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"MLflow's store {_uri()} cannot be used: {reason}") from error
+    try:
+        yield Run(client, run_id)
+    except (KeyboardInterrupt, SystemExit):
+        client.set_terminated(run_id, "KILLED")
+        raise
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def prepare() -> None:
+    """Make the store ready for its UI: create or migrate it, and follow a moved repository."""
+    _open_store()
+
+
+def _create(
+    client: MlflowClient,
+    experiment_id: str,
+    stage: str,
+    settings: DatasetSettings,
+    meta: Meta,
+    name: str,
+    model: Architecture | None,
+) -> str:
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    commit = _commit()
+    tags = {
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": f"src/stages/{stage}.py",
+        "mlflow.source.git.commit": commit,
+        "stage": stage,
+        "dataset": settings.dataset,
+        "model": model,
+        "dvc_exp": os.environ.get("DVC_EXP_NAME"),
+        "commit": commit,
+    }
+    created = client.create_run(
+        experiment_id,
+        run_name=name,
+        tags={key: value for key, value in tags.items() if value is not None},
+    )
+    run_id: str = created.info.run_id
+    client.log_batch(
+        run_id, params=[Param(key, str(value)) for key, value in settings.flat().items()]
+    )
+    images = Dataset(
+        name=meta.name,
+        digest=meta.digest[:DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps(meta.source),
+        profile=json.dumps({"shape": meta.shape, **meta.counts}),
+    )
+    context = "training" if stage.startswith("train") else "evaluation"
+    client.log_inputs(run_id, [DatasetInput(images, [InputTag("mlflow.data.context", context)])])
+    return run_id
+
+
+def _reopen(client: MlflowClient, run_id: str) -> str | None:
+    """Set the run going again; None where the store does not have it (any more)."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        known = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if known.info.lifecycle_stage != "active":
+        return None
+    client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+# --- the store -----------------------------------------------------------------------------------
+
+
+def _root() -> Path:
+    """The repository's root: in a queued experiment not the working folder, which is temporary."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def _uri() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_root() / 'mlflow.db'}"
+
+
+def _open_store() -> MlflowClient:
+    """Two processes that make or migrate one database at once fail: a lock lets in one."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, at the import
+    from mlflow import MlflowClient
+
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    lock = _root() / ".vaelab" / "mlflow.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with FileLock(lock):
+        client = MlflowClient(_uri())
+        client.search_experiments(max_results=1)
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            _follow_move()
+    return client
+
+
+def _open_experiment(name: str) -> tuple[MlflowClient, str]:
+    from mlflow.exceptions import MlflowException
+
+    client = _open_store()
+    location = None
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        location = (_root() / ARTIFACTS / name).as_uri()
+    try:
+        experiment_id: str = client.create_experiment(name, artifact_location=location)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        known = client.get_experiment_by_name(name)
+        assert known is not None
+        experiment_id = known.experiment_id
+        if known.lifecycle_stage != "active":
+            client.restore_experiment(experiment_id)
+    return client, experiment_id
+
+
+def _follow_move() -> None:
+    """MLflow keeps absolute paths; make them those of the present root if the repository moved."""
+    here = f"{(_root() / ARTIFACTS).as_uri()}/"
+    columns = {
+        "experiments": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+    }
+    with closing(sqlite3.connect(_root() / "mlflow.db")) as database, database:
+        for table, column in columns.items():
+            tail = f"substr({column}, instr({column}, '/{ARTIFACTS}/') + {len(ARTIFACTS) + 2})"
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || {tail} "
+                f"WHERE {column} LIKE 'file://%/{ARTIFACTS}/%' AND {column} != ? || {tail}",
+                (here, here),
+            )
+
+
+def _commit() -> str | None:
+    """The commit that the stage's code comes from; None outside git, or before the first one."""
+    if baseline := os.environ.get("DVC_EXP_BASELINE_REV"):
+        return baseline
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,235 @@
+"""One training loop for both architectures.
+
+    python src/stages/train_conv.py shapes
+
+Every random number of an epoch comes from generators seeded by (seed, epoch), and the learning rate
+and the weight of the KL term are functions of the step, so that a run stopped after any epoch goes
+on from its checkpoint to the same weights: bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vaelab.checkpoints import Checkpoint
+from vaelab.data.arrays import ImageArrays
+from vaelab.device import select_precision
+from vaelab.errors import UserError
+from vaelab.evaluation import bound
+from vaelab.models import VAE
+from vaelab.objective import elbo_terms
+from vaelab.settings import ObjectiveSettings, TrainSettings
+
+WARM_UP = 0.05  # of all steps, in the cosine schedule
+CHECK_EVERY = 50  # steps between two looks at whether the loss is finite
+
+log = logging.getLogger("vaelab")
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the history, and what a clock said of it."""
+
+    number: int  # from 1
+    row: Row  # the columns of history.csv
+    images_per_second: float
+    finished_ms: int  # since 1970
+
+
+@dataclass(frozen=True)
+class Trained:
+    vae: VAE
+    history: list[Row]
+    seconds: float  # in training steps, over all the processes that took part
+    images_per_second: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last epoch's figures on the validation split, and the price paid for them."""
+        last = self.history[-1]
+        figures = ("elbo", "reconstruction", "kl", "mse", "psnr")
+        return {figure: last[f"val_{figure}"] for figure in figures} | {
+            "parameters": self.vae.parameter_count(),
+            "seconds": round(self.seconds, 1),
+            "images_per_second": round(self.images_per_second, 1),
+        }
+
+    def save(self, model_dir: Path, metrics_file: Path, history_file: Path) -> None:
+        """Weights and config; the metrics as JSON; the history as a CSV, a row for each epoch."""
+        self.vae.save(model_dir)
+        for file in (metrics_file, history_file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        metrics_file.write_text(json.dumps(self.metrics, indent=2) + "\n")
+        pd.DataFrame(self.history).to_csv(history_file, index=False)
+
+
+def train(
+    vae: VAE,
+    images: ImageArrays,
+    objective: ObjectiveSettings,
+    settings: TrainSettings,
+    device: torch.device,
+    checkpoint: Checkpoint,
+    on_epoch: Callable[[Epoch], None],
+) -> Trained:
+    """Train `vae` on the train split, looking at the validation split after each epoch.
+
+    on_epoch is called when an epoch's checkpoint is safe, and again for the last finished epoch
+    where a stopped run goes on.
+    Raises UserError where the loss stops being finite; the last checkpoint is kept.
+    """
+    vae.to(device)
+    precision = select_precision(settings.precision, device)
+    optimiser = torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
+    train_pixels = torch.from_numpy(np.array(images.train.images)).to(device)  # uint8 (N, C, H, W)
+    val_pixels = torch.from_numpy(np.array(images.val.images)).to(device)
+    count = len(train_pixels)
+    steps_per_epoch = math.ceil(count / settings.batch_size)
+
+    epochs: list[Epoch] = []
+    if state := checkpoint.load():
+        vae.load_state_dict(state["vae"])
+        optimiser.load_state_dict(state["optimiser"])
+        epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        on_epoch(epochs[-1])
+        log.info("going on after epoch %d of %d", len(epochs), settings.epochs)
+
+    for epoch in range(len(epochs), settings.epochs):
+        order, noise = _generators(settings.seed, epoch, device)
+        progress = tqdm(
+            total=count,
+            desc=f"epoch {epoch + 1}/{settings.epochs}",
+            unit="img",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+        )
+        totals = torch.zeros(2, dtype=torch.float64)  # reconstruction, KL
+        pending: list[Tensor] = []  # on the device, so that no step waits for it
+        started = time.perf_counter()
+        vae.train()
+        permutation = torch.randperm(count, generator=order)
+        for i, index in enumerate(permutation.split(settings.batch_size)):
+            step = epoch * steps_per_epoch + i
+            learning_rate = learning_rate_at(step, settings.epochs * steps_per_epoch, settings)
+            beta = beta_at(step / steps_per_epoch, objective)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate
+
+            batch = train_pixels[index.to(device)].float() / 255.0  # (B, C, H, W)
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                terms = elbo_terms(vae, batch, noise)
+            loss = (terms.reconstruction + beta * terms.kl).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+
+            pending.append(torch.stack([terms.reconstruction.sum(), terms.kl.sum()]).detach())
+            if len(pending) == CHECK_EVERY or i == steps_per_epoch - 1:
+                window = torch.stack(pending).sum(0).double().cpu()
+                if not window.isfinite().all():
+                    raise _diverged(epoch, i, len(pending), settings)
+                totals += window
+                pending.clear()
+                progress.set_postfix_str(f"loss {loss.item():.1f}", refresh=False)
+            progress.update(len(index))
+        progress.close()
+        seconds = time.perf_counter() - started
+
+        reconstruction, kl = (totals / count).tolist()
+        val = bound(vae, val_pixels, samples=1, seed=settings.seed, precision=precision)
+        row = {
+            "epoch": epoch + 1,
+            "train_elbo": -(reconstruction + kl),
+            "train_reconstruction": reconstruction,
+            "train_kl": kl,
+            "val_elbo": val.elbo,
+            "val_reconstruction": val.reconstruction,
+            "val_kl": val.kl,
+            "val_mse": val.mse,
+            "val_psnr": val.psnr,
+            "beta": beta,
+            "learning_rate": learning_rate,
+        }
+        finished = Epoch(epoch + 1, row, count / seconds, int(time.time() * 1000))
+        epochs.append(finished)
+        checkpoint.save(
+            {
+                "vae": vae.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "epochs": [vars(each) for each in epochs],
+            }
+        )
+        on_epoch(finished)
+        log.info("%s", describe(finished, settings.epochs))
+
+    seconds = sum(count / epoch.images_per_second for epoch in epochs)
+    return Trained(
+        vae=vae,
+        history=[epoch.row for epoch in epochs],
+        seconds=seconds,
+        images_per_second=count * len(epochs) / seconds,
+    )
+
+
+def learning_rate_at(step: int, steps: int, settings: TrainSettings) -> float:
+    """`cosine`: up linearly over the first WARM_UP of the steps, then down to 0 along a cosine."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    warm_up = WARM_UP * steps
+    if step < warm_up:
+        return settings.learning_rate * (step + 1) / (warm_up + 1)
+    done = (step - warm_up) / (steps - warm_up)
+    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def beta_at(epoch: float, objective: ObjectiveSettings) -> float:
+    """The KL term's weight, growing linearly from 0 over kl_warmup_epochs; epoch may be broken."""
+    if epoch >= objective.kl_warmup_epochs:
+        return objective.beta
+    return objective.beta * epoch / objective.kl_warmup_epochs
+
+
+def describe(epoch: Epoch, epochs: int) -> str:
+    """An epoch in one line."""
+    row = epoch.row
+    return (
+        f"epoch {epoch.number}/{epochs}  train -ELBO {-row['train_elbo']:.1f}  "
+        f"val -ELBO {-row['val_elbo']:.1f} = reconstruction {row['val_reconstruction']:.1f} "
+        f"+ KL {row['val_kl']:.1f} nats/image  PSNR {row['val_psnr']:.2f} dB  "
+        f"{epoch.images_per_second:.0f} images/s"
+    )
+
+
+def _generators(
+    seed: int, epoch: int, device: torch.device
+) -> tuple[torch.Generator, torch.Generator]:
+    """For the order of the images (on the CPU) and the noise of the posterior (on the device)."""
+    order, noise = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64).tolist()
+    return (
+        torch.Generator().manual_seed(order % 2**63),
+        torch.Generator(device).manual_seed(noise % 2**63),
+    )
+
+
+def _diverged(epoch: int, step: int, window: int, settings: TrainSettings) -> UserError:
+    kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
+    return UserError(
+        f"the loss became NaN or infinite in epoch {epoch + 1}, between steps {step - window + 2} "
+        f"and {step + 1}; try a smaller train.learning_rate (it is {settings.learning_rate:g}), "
+        f"objective.kl_warmup_epochs, or train.precision: float32; {kept}"
+    )

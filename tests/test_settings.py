@@ -1,0 +1,125 @@
+"""params.yaml: what is right is read, what is wrong is one line that names key, value and cure."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vaelab.errors import UserError
+from vaelab.settings import ShapesRecipe, load_settings
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+
+
+def write(folder: Path, *keys: str | None, value: Any = None) -> Path:
+    """The project's own params.yaml with one value changed."""
+    tree = yaml.safe_load(PARAMS.read_text())
+    node = tree
+    for key in keys[:-1]:
+        node = node[key]
+    if keys:
+        node[keys[-1]] = value
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def test_the_projects_own_file_is_valid() -> None:
+    settings = load_settings(PARAMS)
+    assert isinstance(settings.of("shapes").recipe, ShapesRecipe)
+    assert settings.of("cifar10").model.latent_dim == 128
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("modle",), 1, "modle: no such setting; allowed here: datasets, model, objective, train"),
+        (("model", "latent_dm"), 3, "model.latent_dm: no such setting; allowed here: latent_dim"),
+        (("model", "latent_dim"), "64", "model.latent_dim is '64'; allowed: integer"),
+        (("model", "latent_dim"), True, "model.latent_dim is True; allowed: integer"),
+        (("model", "latent_dim"), 0, "model.latent_dim is 0; allowed: greater than or equal to 1"),
+        (("model", "likelihood"), "mse", "model.likelihood is 'mse'; allowed: 'bernoulli' or"),
+        (("model", "fc", "hidden"), [], "model.fc.hidden is []; allowed: 1 or more"),
+        (("model",), None, "model is None; allowed: a mapping"),
+        (("train", "learning_rate"), "fast", "train.learning_rate is 'fast'; allowed: number"),
+        (("train", "learning_rate"), float("nan"), "train.learning_rate is nan; allowed: a finite"),
+        (("train", "device"), "gpu", "train.device is 'gpu'; allowed: auto, cpu, cuda, cuda:N or"),
+        (("datasets",), {}, "datasets is {}; allowed: 1 or more"),
+        (("datasets", "shapes", "size"), 3, "datasets.shapes.size: no such setting; allowed here"),
+        (("datasets", "shapes", "source"), "mars", "datasets.shapes.source is 'mars'; allowed: sh"),
+        (
+            ("datasets", "shapes", "image_size"),
+            30,
+            "datasets.shapes.image_size is 30; allowed:",
+        ),
+        (("datasets", "mine"), {"source": "image_folder", "image_size": 32}, "exactly one of path"),
+        (("datasets", "mine"), {"image_size": 32}, "datasets.mine.source is missing; allowed: sha"),
+        (("datasets", "downloads"), {"source": "mnist"}, "'downloads' cannot be a data set's name"),
+        (("datasets", "a/b"), {"source": "mnist"}, "'a/b' cannot be a data set's name"),
+        (("interpolate", "pairs"), [[1, 2, 3]], "interpolate.pairs is [[1, 2, 3]]; allowed: a num"),
+        (("interpolate", "pairs"), 0, "interpolate.pairs is 0; allowed: a number of pairs from 1"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path, keys: tuple[str, ...], value: object, message: str
+) -> None:
+    path = write(tmp_path, *keys, value=value)
+    with pytest.raises(UserError) as caught:
+        load_settings(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    tree = yaml.safe_load(PARAMS.read_text())
+    del tree["train"]["epochs"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(UserError, match=r"train\.epochs is missing"):
+        load_settings(tmp_path / "params.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.read_text().replace("  epochs: 10", "  epochs: 10\n  epochs: 20"))
+    with pytest.raises(UserError, match=r"line \d+: 'epochs' stands here twice"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "holds no settings"), ("a: [1", "is not YAML"), ("- 1", "holds no settings")],
+)
+def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_settings(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run from the repository's root"):
+        load_settings(tmp_path / "params.yaml")
+
+
+def test_scientific_notation_means_a_number(tmp_path: Path) -> None:
+    """PyYAML reads 1e-3 as text, DVC as a number; a person means the number."""
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.read_text().replace("learning_rate: 0.002", "learning_rate: 1e-3"))
+    assert load_settings(path).train.learning_rate == 1e-3
+
+
+def test_an_unknown_data_set_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match="no data set 'cifar'; it names: shapes, cifar10, celeba"):
+        load_settings(PARAMS).of("cifar")
+
+
+def test_flat_names_every_setting_once() -> None:
+    flat = load_settings(PARAMS).of("shapes").flat()
+    assert flat["model.latent_dim"] == 128
+    assert flat["model.conv.width"] == 32
+    assert flat["data.name"] == "shapes"
+    assert flat["data.source"] == "shapes"
+    assert not any(isinstance(value, dict) for value in flat.values())

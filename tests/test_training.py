@@ -1,0 +1,212 @@
+"""The training loop: what it learns, its schedules, and that a stopped run goes on bit for bit."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from vaelab import training
+from vaelab.checkpoints import Checkpoint, checkpoint_of
+from vaelab.data.arrays import ImageArrays, Split, SplitName, save
+from vaelab.errors import UserError
+from vaelab.models import VAE, VAEConfig
+from vaelab.models.conv import build_conv
+from vaelab.models.fc import build_fc
+from vaelab.settings import Architecture, ObjectiveSettings, TrainSettings
+
+CPU = torch.device("cpu")
+OBJECTIVE = ObjectiveSettings(beta=1.0, kl_warmup_epochs=1.5)
+TRAIN = TrainSettings(
+    epochs=4,
+    batch_size=16,
+    learning_rate=2e-3,
+    schedule="cosine",
+    seed=3,
+    device="cpu",
+    precision="auto",
+)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageArrays:
+    """Blobs in three arrangements; 70 train images, which is no multiple of the batch."""
+    rng = np.random.default_rng(0)
+    arrangements = rng.random((3, 3, 4, 4)) > 0.5
+
+    def split(count: int) -> Split:
+        coarse = torch.from_numpy(arrangements[rng.integers(3, size=count)].astype(np.float64))
+        fine = torch.nn.functional.interpolate(coarse, size=(16, 16), mode="bilinear")
+        return Split((fine.numpy() * 255).astype(np.uint8), np.zeros(count, np.int64))
+
+    splits: dict[SplitName, Split] = {"train": split(70), "val": split(20), "test": split(10)}
+    save(
+        tmp_path / "blobs",
+        splits,
+        name="blobs",
+        source={},
+        class_names=["blob"],
+        factor_names=[],
+        split_seed=0,
+    )
+    return ImageArrays.open(tmp_path / "blobs")
+
+
+def build(architecture: Architecture = "conv") -> VAE:
+    net = {"conv": {"width": 4}, "fc": {"hidden": [24]}}[architecture]
+    config = VAEConfig(
+        architecture=architecture,
+        shape=(3, 16, 16),
+        latent_dim=5,
+        likelihood="bernoulli",
+        net=net,
+    )
+    torch.manual_seed(TRAIN.seed)
+    return {"conv": build_conv, "fc": build_fc}[architecture](config)
+
+
+class Stopped(Exception):
+    pass
+
+
+def run(
+    images: ImageArrays,
+    folder: Path,
+    architecture: Architecture = "conv",
+    settings: TrainSettings = TRAIN,
+    stop_after: int | None = None,
+) -> tuple[training.Trained, list[training.Epoch]]:
+    folder.mkdir(exist_ok=True)
+    seen: list[training.Epoch] = []
+
+    def on_epoch(epoch: training.Epoch) -> None:
+        seen.append(epoch)
+        if epoch.number == stop_after:
+            raise Stopped
+
+    vae = build(architecture)
+    trained = training.train(vae, images, OBJECTIVE, settings, CPU, Checkpoint(folder), on_epoch)
+    return trained, seen
+
+
+def assert_same_weights(a: VAE, b: VAE) -> None:
+    for (name, left), right in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(left, right), name
+
+
+@pytest.mark.parametrize("architecture", ["fc", "conv"])
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    images: ImageArrays, tmp_path: Path, architecture: Architecture, stop_after: int
+) -> None:
+    whole, _ = run(images, tmp_path / "whole", architecture)
+    with pytest.raises(Stopped):
+        run(images, tmp_path / "cut", architecture, stop_after=stop_after)
+    resumed, seen = run(images, tmp_path / "cut", architecture)
+    assert_same_weights(whole.vae, resumed.vae)
+    assert whole.history == resumed.history
+    # the last epoch before the stop is handed over again, for its log may have been cut off
+    assert [epoch.number for epoch in seen] == list(range(stop_after, TRAIN.epochs + 1))
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
+    images: ImageArrays, tmp_path: Path
+) -> None:
+    first, _ = run(images, tmp_path / "a")
+    again, _ = run(images, tmp_path / "b")
+    assert_same_weights(first.vae, again.vae)
+    other, _ = run(images, tmp_path / "c", settings=TRAIN.model_copy(update={"seed": 4}))
+    assert other.history[-1] != first.history[-1]
+
+
+def test_training_raises_the_bound(images: ImageArrays, tmp_path: Path) -> None:
+    settings = TRAIN.model_copy(update={"epochs": 12, "learning_rate": 5e-3})
+    trained, _ = run(images, tmp_path / "long", settings=settings)
+    elbo = [row["val_elbo"] for row in trained.history]
+    assert elbo[-1] > elbo[0] + 10
+    assert trained.vae.parameter_count() == trained.metrics["parameters"]
+
+
+def test_the_history_is_wide_and_the_metrics_are_its_last_line(
+    images: ImageArrays, tmp_path: Path
+) -> None:
+    trained, _ = run(images, tmp_path / "a")
+    trained.save(tmp_path / "model", tmp_path / "m" / "conv.json", tmp_path / "r" / "history.csv")
+    history = pd.read_csv(tmp_path / "r" / "history.csv")
+    metrics = json.loads((tmp_path / "m" / "conv.json").read_text())
+    assert list(history["epoch"]) == [1, 2, 3, 4]
+    last = history.iloc[-1]
+    assert metrics["elbo"] == pytest.approx(last["val_elbo"])
+    assert metrics["elbo"] == pytest.approx(-(metrics["reconstruction"] + metrics["kl"]))
+    assert metrics["psnr"] == pytest.approx(10 * np.log10(1 / metrics["mse"]))
+
+
+@pytest.mark.parametrize("bad_epoch", [0, 2])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
+    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad_epoch: int
+) -> None:
+    folder = tmp_path / "cut"
+    if bad_epoch:
+        with pytest.raises(Stopped):
+            run(images, folder, stop_after=bad_epoch)
+    before = (folder / "state.pt").read_bytes() if bad_epoch else None
+
+    def spoilt(vae: VAE, *arguments: object) -> object:
+        terms = elbo_terms(vae, *arguments)
+        terms.reconstruction.mul_(float("nan"))
+        return terms
+
+    elbo_terms = training.elbo_terms
+    monkeypatch.setattr(training, "elbo_terms", spoilt)
+    with pytest.raises(
+        UserError, match=rf"NaN or infinite in epoch {bad_epoch + 1}, between steps 1 "
+    ):
+        run(images, folder)
+    after = (folder / "state.pt").read_bytes() if bad_epoch else None
+    assert before == after
+
+
+def test_the_cosine_schedule_warms_up_and_ends_near_zero() -> None:
+    rates = [training.learning_rate_at(step, 1000, TRAIN) for step in range(1000)]
+    peak = int(np.argmax(rates))
+    assert 45 <= peak <= 55
+    assert rates[peak] == pytest.approx(TRAIN.learning_rate, rel=0.05)
+    assert rates[-1] < 1e-4 * TRAIN.learning_rate
+    assert all(before < after for before, after in pairwise(rates[: peak + 1]))
+    assert all(before >= after for before, after in pairwise(rates[peak:]))
+
+
+def test_the_constant_schedule_is_constant() -> None:
+    settings = TRAIN.model_copy(update={"schedule": "constant"})
+    rates = {training.learning_rate_at(step, 100, settings) for step in range(100)}
+    assert rates == {settings.learning_rate}
+
+
+def test_the_kl_weight_grows_linearly_to_beta() -> None:
+    objective = ObjectiveSettings(beta=4.0, kl_warmup_epochs=2.0)
+    assert training.beta_at(0.0, objective) == 0.0
+    assert training.beta_at(0.5, objective) == pytest.approx(1.0)
+    assert training.beta_at(2.0, objective) == 4.0
+    assert training.beta_at(9.0, objective) == 4.0
+    assert training.beta_at(0.0, ObjectiveSettings(beta=1.0, kl_warmup_epochs=0.0)) == 1.0
+
+
+def test_checkpoints_of_other_settings_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with checkpoint_of({"latent_dim": 16}, "blobs/conv") as checkpoint:
+        checkpoint.run_id = "abc"
+        checkpoint.save({"epoch": 1})
+    with checkpoint_of({"latent_dim": 32}, "blobs/conv") as checkpoint:
+        assert checkpoint.run_id is None
+        assert checkpoint.load() is None
+    with checkpoint_of({"latent_dim": 16}, "blobs/conv") as checkpoint:
+        assert checkpoint.run_id == "abc"
+        assert checkpoint.load() == {"epoch": 1}
+        checkpoint.discard()
+    with checkpoint_of({"latent_dim": 16}, "blobs/conv") as checkpoint:
+        assert checkpoint.load() is None
