@@ -1,0 +1,105 @@
+"""A web server on this machine that serves what a test puts there, with the faults it asks for."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from vaelab.data import fetch
+
+
+@dataclass
+class Page:
+    """What a path answers with. Each fault is used up by one request."""
+
+    body: bytes
+    content_type: str = "application/octet-stream"
+    etag: str | None = '"1"'
+    ranges: bool = True
+    errors: list[int] = field(default_factory=list)  # statuses to answer with first
+    cuts: list[int] = field(default_factory=list)  # bytes after which to break the connection
+
+
+@dataclass
+class Server:
+    url: str
+    pages: dict[str, Page] = field(default_factory=dict)
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    def put(self, path: str, body: bytes, **options: object) -> str:
+        self.pages[path] = Page(body, **options)
+        return self.url + path
+
+    @property
+    def ranges(self) -> list[str | None]:
+        """The Range header of each request so far."""
+        return [headers.get("Range") for _, headers in self.requests]
+
+
+class Handler(BaseHTTPRequestHandler):
+    site: Server
+
+    def do_GET(self) -> None:
+        self.site.requests.append((self.path, dict(self.headers)))
+        page = self.site.pages.get(self.path)
+        if page is None:
+            return self.send_error(404)
+        if page.errors:
+            return self.send_error(page.errors.pop(0))
+        start = self._start(page)
+        if start is not None and start >= len(page.body):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(page.body)}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        body = page.body[start or 0 :]
+        self.send_response(200 if start is None else 206)
+        if start is not None:
+            total = len(page.body)
+            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        self.send_header("Content-Type", page.content_type)
+        self.send_header("Content-Length", str(len(body)))
+        if page.etag:
+            self.send_header("ETag", page.etag)
+        self.end_headers()
+        self.wfile.write(body[: page.cuts.pop(0)] if page.cuts else body)
+
+    def _start(self, page: Page) -> int | None:
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        same = self.headers.get("If-Range", page.etag) == page.etag
+        return int(asked[1]) if asked and page.ranges and same else None
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(fetch, "BACKOFF", 0.0)
+    monkeypatch.setenv("NO_PROXY", "*")
+    handler = type("Handler", (Handler,), {})
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    handler.site = Server(f"http://127.0.0.1:{httpd.server_port}")
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield handler.site
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with nothing of the environment's own."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("VAELAB_DOWNLOADS", raising=False)
+    return folder

@@ -1,0 +1,347 @@
+"""A person's own pictures, in every layout, container and mode that is promised."""
+
+import hashlib
+import io
+import logging
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaelab.data.image_folder import open_image_folder
+from vaelab.data.pictures import open_files, read_pictures, to_array
+from vaelab.errors import UserError
+from vaelab.settings import ImageFolderRecipe
+
+
+def encoded(colour: int | tuple[int, ...] = 128, mode: str = "L", **save: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (16, 16), colour).save(buffer, save.pop("format", "png"), **save)
+    return buffer.getvalue()
+
+
+def pictures(*patterns: str, count: int = 12) -> dict[str, bytes]:
+    """`count` pictures for each pattern such as "train/cat/{}.png", all of different greys."""
+    names = [pattern.format(f"{i:03}") for pattern in patterns for i in range(count)]
+    return {name: encoded(2 * grey) for grey, name in enumerate(names)}
+
+
+def as_folder(path: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+    return path
+
+
+def as_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def as_tar(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+        for name, data in reversed(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+CONTAINERS = {"pictures": as_folder, "pictures.zip": as_zip, "a.tar": as_tar, "a.tar.gz": as_tar}
+
+
+def open_path(path: Path | str, **options: object):
+    return open_image_folder(
+        ImageFolderRecipe(
+            source="image_folder", path=str(path), **{"image_size": 16, "channels": 1} | options
+        )
+    )
+
+
+def everything(part):
+    return part.read(np.arange(part.count))
+
+
+def greys(split) -> list[int]:
+    return (split.images[:, 0, 0, 0] // 2).tolist()
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize("wrapper", ["", "wrapper/", "a/b/"])
+def test_train_and_test_with_classes(workspace, name, wrapper):
+    files = pictures(*(f"{wrapper}{part}/{{}}.png" for part in ("train/cat", "train/dog")))
+    files |= {
+        f"{wrapper}test/{c}/{i}.png": encoded(200 + i) for c in ("dog", "cat") for i in range(3)
+    }
+    path = CONTAINERS[name](workspace / name, files)
+    source = open_path(path)
+    assert source.class_names == ["cat", "dog"]
+    train, test = everything(source.train), everything(source.test)
+    assert greys(train) == list(range(24))
+    assert train.labels.tolist() == [0] * 12 + [1] * 12
+    assert test.images[:, 0, 0, 0].tolist() == [200, 201, 202] * 2
+    assert test.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    if path.is_file():
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert source.archives == {name: f"sha256:{digest}"}
+    else:
+        assert source.archives == {}
+
+
+def test_containers_agree(workspace):
+    files = pictures("cat/{}.png", "dog/{}.png")
+    splits = [
+        everything(open_path(make(workspace / name, files)).train)
+        for name, make in CONTAINERS.items()
+    ]
+    for split in splits[1:]:
+        np.testing.assert_array_equal(split.images, splits[0].images)
+        np.testing.assert_array_equal(split.labels, splits[0].labels)
+
+
+def test_val_counts_as_train(workspace):
+    as_folder(workspace / "p", pictures("Train/{}.png", "val/{}.png", "test/{}.png"))
+    source = open_path("p")
+    assert (source.train.count, source.test.count) == (24, 12)
+
+
+def test_train_without_test_is_split_by_seed(workspace):
+    as_folder(workspace / "p", pictures("train/cat/{}.png", "train/dog/{}.png"))
+    source = open_path("p", test_fraction=0.25)
+    assert source.class_names == ["cat", "dog"]
+    assert (source.train.count, source.test.count) == (18, 6)
+
+
+def test_a_split_by_seed(workspace):
+    as_folder(workspace / "p", pictures("cat/{}.png", "dog/{}.png", "{}.png"))
+    source = open_path("p", test_fraction=0.25, seed=1)
+    assert source.class_names == ["cat", "dog", "image"]
+    train, test = greys(everything(source.train)), greys(everything(source.test))
+    assert len(test) == 9
+    assert sorted(train + test) == list(range(36))
+    again = open_path("p", test_fraction=0.25, seed=1)
+    assert greys(everything(again.test)) == test
+    other = open_path("p", test_fraction=0.25, seed=2)
+    assert greys(everything(other.test)) != test
+
+
+def test_pictures_outside_train_and_test_are_ignored_aloud(workspace, caplog):
+    as_folder(workspace / "p", pictures("train/{}.png", "test/{}.png", "extra/{}.png"))
+    source = open_path("p")
+    assert (source.train.count, source.test.count) == (12, 12)
+    assert "12 pictures outside train/ and test/ ignored" in caplog.text
+
+
+def test_what_is_hidden_or_no_picture_is_ignored(workspace):
+    files = pictures("{}.png", count=24)
+    files |= {
+        ".hidden.png": b"", "__MACOSX/._000.png": b"", ".git/a.png": b"", "read me.txt": b"",
+        "Thumbs.db": b"",
+    }  # fmt: skip
+    source = open_path(as_zip(workspace / "p.zip", files))
+    assert source.train.count + source.test.count == 24
+    assert source.class_names == ["image"]
+
+
+def test_names_that_point_outside_are_only_names(workspace):
+    outside = workspace.parent / "outside.png"
+    files = pictures("{}.png", count=24) | {"../outside.png": encoded(), str(outside): encoded()}
+    before = sorted(workspace.parent.rglob("*"))
+    for make, name in ((as_zip, "p.zip"), (as_tar, "p.tar")):
+        source = open_path(make(workspace / name, files))
+        everything(source.train), everything(source.test)
+        (workspace / name).unlink()
+    assert sorted(workspace.parent.rglob("*")) == before
+
+
+def test_links_in_a_tar_are_not_followed(workspace):
+    secret = workspace / "secret.png"
+    secret.write_bytes(encoded())
+    path = as_tar(workspace / "p.tar", pictures("{}.png", count=24))
+    with tarfile.open(path, "a") as archive:
+        member = tarfile.TarInfo("link.png")
+        member.type, member.linkname = tarfile.SYMTYPE, str(secret)
+        archive.addfile(member)
+    source = open_path(path)
+    assert source.train.count + source.test.count == 24
+
+
+def test_a_folder_that_links_to_itself(workspace):
+    as_folder(workspace / "p", pictures("cat/{}.png", "dog/{}.png"))
+    (workspace / "p" / "cat" / "up").symlink_to(workspace / "p")
+    source = open_path("p")
+    assert source.train.count + source.test.count == 24
+
+
+def test_a_url(server, workspace):
+    path = as_zip(workspace / "p.zip", pictures("cat/{}.png", "dog/{}.png"))
+    data = path.read_bytes()
+    url = server.put("/some/p.zip?key=1", data)
+    digest = hashlib.sha256(data).hexdigest()
+    recipe = ImageFolderRecipe(source="image_folder", url=url, sha256=digest, image_size=16)
+    source = open_image_folder(recipe)
+    assert everything(source.train).images.shape[1:] == (3, 16, 16)
+    assert source.archives == {"p.zip": f"sha256:{digest}"}
+    other = server.put("/other/p.zip", data + b" ")
+    recipe = ImageFolderRecipe(source="image_folder", url=other, image_size=16)
+    assert open_image_folder(recipe).archives != source.archives
+
+
+def test_sha256_of_a_local_archive(workspace):
+    path = as_zip(workspace / "p.zip", pictures("{}.png", count=24))
+    with pytest.raises(UserError, match="is not the file that was asked for: expected sha256:00"):
+        open_path(path, sha256="0" * 64)
+    as_folder(workspace / "p", pictures("{}.png", count=24))
+    with pytest.raises(UserError, match="sha256 is for an archive"):
+        open_path("p", sha256="0" * 64)
+
+
+def test_relative_paths_begin_at_the_repository_and_tilde_at_home(tmp_path, monkeypatch):
+    as_folder(tmp_path / "repository" / "p", pictures("{}.png", count=24))
+    with pytest.raises(UserError, match="p does not exist; correct `path`"):
+        open_path("p")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "repository"))
+    assert open_path("p").train.count == 22
+    monkeypatch.setenv("HOME", str(tmp_path / "repository"))
+    monkeypatch.delenv("DVC_ROOT")
+    assert open_path("~/p").train.count == 22
+
+
+def test_too_few(workspace):
+    as_folder(workspace / "p", pictures("{}.png", count=7) | {"a.heic": b"", "b.heic": b""})
+    with pytest.raises(UserError) as error:
+        open_path("p")
+    message = str(error.value)
+    assert "p holds 7 pictures" in message
+    assert ".heic" in message
+    assert "at least 20 are needed; add some" in message
+
+
+@pytest.mark.parametrize("data", [b"", b"Rar!\x1a\x07", b"<html>log in</html>"])
+def test_no_archive(workspace, data):
+    (workspace / "p.zip").write_bytes(data)
+    with pytest.raises(UserError, match=r"p\.zip is neither a folder nor a zip nor a tar"):
+        open_path("p.zip")
+
+
+def test_a_locked_zip(workspace):
+    path = as_zip(workspace / "p.zip", pictures("{}.png", count=24))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="locked with a password"):
+        open_path(path)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_broken_pictures_are_named_and_left_out(workspace, caplog, name):
+    files = pictures("train/a/{}.png", "train/b/{}.png", "test/a/{}.png")
+    files["train/a/005.png"] = b"no picture"
+    files["train/b/002.png"] = files["train/b/002.png"][:45]
+    path = CONTAINERS[name](workspace / name, files)
+    with caplog.at_level(logging.WARNING):
+        train = everything(open_path(path).train)
+    assert greys(train) == [grey for grey in range(24) if grey not in (5, 14)]
+    assert train.labels.tolist() == [0] * 11 + [1] * 11
+    lines = caplog.text.splitlines()
+    assert lines[0].endswith("train/a/005.png cannot be read and is left out: not a picture")
+    assert "train/b/002.png cannot be read and is left out: " in lines[1]
+    assert lines[2].endswith("2 of 24 pictures left out")
+
+
+def test_a_damaged_zip_member_is_left_out(workspace, caplog):
+    path = as_zip(workspace / "p.zip", pictures("train/{}.png", "test/{}.png"))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 6] ^= 0xFF
+    path.write_bytes(data)
+    assert len(everything(open_path(path).train)) == 11
+    assert "train/000.png cannot be read" in caplog.text
+
+
+# --- one picture ----------------------------------------------------------------------------------
+
+
+def array(image: Image.Image, size: int = 16, channels: int = 3, **save: object) -> np.ndarray:
+    buffer = io.BytesIO()
+    image.save(buffer, save.pop("format", "png"), **save)
+    return to_array(Image.open(io.BytesIO(buffer.getvalue())), size, channels)
+
+
+def pixel(*args: object, **options: object) -> list[int]:
+    return array(*args, **options)[:, 8, 8].tolist()
+
+
+def test_modes():
+    square = (20, 20)
+    assert pixel(Image.new("RGB", square, (10, 20, 30))) == [10, 20, 30]
+    assert pixel(Image.new("L", square, 40)) == [40, 40, 40]
+    assert pixel(Image.new("1", square, 1)) == [255, 255, 255]
+    assert pixel(Image.new("RGB", square, (10, 20, 30)).quantize(4)) == [10, 20, 30]
+    assert pixel(Image.new("RGBA", square, (0, 0, 0, 51))) == [204, 204, 204]
+    assert pixel(Image.new("LA", square, (0, 255))) == [0, 0, 0]
+    palette = Image.new("P", square, 3)
+    palette.putpalette([9, 9, 9] * 256)
+    assert pixel(palette, transparency=3) == [255, 255, 255]
+    cmyk = pixel(Image.new("CMYK", square, (0, 255, 255, 0)), format="jpeg", quality=95)
+    np.testing.assert_allclose(cmyk, [255, 0, 0], atol=3)
+    deep = Image.fromarray(np.full(square, 128 * 257, np.uint16))
+    assert pixel(deep) == [128, 128, 128]
+    assert pixel(deep, format="tiff") == [128, 128, 128]
+    assert pixel(Image.fromarray(np.full(square, 0.2, np.float32)), format="tiff") == [51, 51, 51]
+    assert pixel(Image.new("RGB", square, (90, 90, 90)), channels=1) == [90]
+    assert pixel(Image.new("RGB", square, (0, 0, 90)), format="webp", lossless=True) == [0, 0, 90]
+    assert pixel(Image.new("L", square, 77), format="gif") == [77, 77, 77]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_tags(orientation):
+    upright = Image.new("L", (32, 32), 0)
+    upright.paste(200, (0, 0, 16, 8))
+    stored = {
+        1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4],
+    }[orientation]  # fmt: skip
+    image = upright
+    for method in stored:
+        image = image.transpose(Image.Transpose(method))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for options in ({"format": "jpeg", "quality": 95}, {"format": "png"}):
+        shown = array(image, size=32, channels=1, exif=exif, **options)[0].astype(int)
+        assert shown[3, 8] > 180
+        assert shown[3, 24] < 20
+        assert shown[12, 8] < 20
+
+
+def test_resizing_averages_and_the_crop_is_central():
+    columns = np.tile(np.array([0, 255], np.uint8), (96, 48))
+    assert abs(array(Image.fromarray(columns), channels=1).astype(int) - 127).max() <= 12
+    wide = Image.new("L", (300, 100), 0)
+    wide.paste(255, (100, 0, 200, 100))
+    for image in (wide, wide.transpose(Image.Transpose.ROTATE_90)):
+        shown = array(image, channels=1)[0]
+        assert shown.min() > 200
+        assert (shown[1:-1, 1:-1] == 255).all()
+
+
+def test_a_large_jpeg_is_as_if_decoded_in_full():
+    coarse = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(coarse).resize((1600, 1200)).save(buffer, "jpeg", quality=95)
+    reduced, in_full = Image.open(buffer), Image.open(buffer)
+    in_full.load()
+    difference = to_array(reduced, 32, 3).astype(int) - to_array(in_full, 32, 3)
+    assert abs(difference).mean() < 2
+    assert (reduced.width, in_full.width) == (200, 1600)
+
+
+def test_pictures_come_in_the_order_asked_for(workspace):
+    files = open_files(as_tar(workspace / "p.tar", pictures("{}.png", count=24)))
+    names = ["017.png", "003.png", "021.png"]
+    images, kept = read_pictures(files, names, size=16, channels=1)
+    assert (images[:, 0, 0, 0] // 2).tolist() == [17, 3, 21]
+    assert kept.tolist() == [0, 1, 2]

@@ -1,0 +1,143 @@
+"""From a recipe to arrays on disk: limits, splits, and what meta.json says."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaelab.data import prepare as prepare_module
+from vaelab.data.arrays import SPLITS, ImageArrays, Split
+from vaelab.data.prepare import prepare
+from vaelab.data.source import Part, Source
+from vaelab.errors import UserError
+from vaelab.settings import DatasetSettings, ImageFolderRecipe, ShapesRecipe, TorchvisionRecipe
+
+SHARED = Path(
+    os.environ.get("VAELAB_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")
+).absolute()
+
+
+def settings(recipe, name="set") -> DatasetSettings:
+    return DatasetSettings.model_construct(dataset=name, recipe=recipe)
+
+
+def numbered(count: int, first: int = 0) -> Part:
+    """Images whose label is their number."""
+
+    def read(indices):
+        assert (np.diff(indices) > 0).all()
+        images = np.zeros((len(indices), 1, 16, 16), np.uint8)
+        return Split(images, indices + first)
+
+    return Part(count, read)
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """A function that prepares 200 train images, labels 0 to 199, and 60 test, from 1000 on."""
+    source = Source(numbered(200), numbered(60, first=1000), ["image"])
+    monkeypatch.setattr(prepare_module, "open_source", lambda recipe: source)
+
+    def labels(**options):
+        recipe = TorchvisionRecipe(source="cifar10", **options)
+        prepare(settings(recipe))
+        arrays = ImageArrays.open(Path("data/set"))
+        return {name: getattr(arrays, name).labels.tolist() for name in SPLITS}
+
+    return labels
+
+
+def test_val_is_held_out_of_train_and_test_stays(prepared):
+    splits = prepared(val_fraction=0.25)
+    assert len(splits["val"]) == 50
+    assert sorted(splits["train"] + splits["val"]) == list(range(200))
+    assert splits["test"] == list(range(1000, 1060))
+
+
+def test_limit_counts_train_with_val_and_test(prepared):
+    splits = prepared(limit=40)
+    assert [len(splits[name]) for name in SPLITS] == [36, 4, 40]
+    chosen = splits["train"] + splits["val"]
+    assert len(set(chosen)) == 40
+    assert set(chosen) <= set(range(200))
+    assert max(chosen) > 100
+
+
+def test_the_seed_decides_the_splits(prepared):
+    first = prepared(limit=40, seed=1)
+    assert prepared(limit=40, seed=1) == first
+    second = prepared(limit=40, seed=2)
+    assert all(second[name] != first[name] for name in SPLITS)
+
+
+def test_a_larger_limit_keeps_the_test_images_of_a_smaller_one(prepared):
+    assert set(prepared(limit=20)["test"]) < set(prepared(limit=40)["test"])
+
+
+def test_a_split_without_images_is_refused(monkeypatch):
+    nothing = Part(20, lambda indices: numbered(20).read(indices)[:0])
+    source = Source(numbered(20), nothing, ["image"])
+    monkeypatch.setattr(prepare_module, "open_source", lambda recipe: source)
+    with pytest.raises(UserError, match="set: no readable image is left for test"):
+        prepare(settings(TorchvisionRecipe(source="cifar10")))
+    assert not Path("data/set/meta.json").exists()
+
+
+def test_shapes_on_disk():
+    recipe = ShapesRecipe(source="shapes", count=200, image_size=16)
+    meta = prepare(settings(recipe))
+    arrays = ImageArrays.open(Path("data/set"))
+    assert arrays.meta == meta
+    assert meta.counts == {"train": 162, "val": 18, "test": 20}
+    assert meta.shape == (3, 16, 16)
+    assert meta.source == {**recipe.model_dump(), "archives": {}}
+    assert meta.factor_names[0] == "shape"
+    everything = np.concatenate([getattr(arrays, name).factors for name in SPLITS])
+    assert everything.shape == (200, 7)
+    assert len(np.unique(everything, axis=0)) == 200
+    assert prepare(settings(recipe)).digest == meta.digest
+    other = prepare(settings(recipe.model_copy(update={"seed": 1})))
+    assert other.digest != meta.digest
+
+
+def test_meta_knows_nothing_of_the_machine(workspace):
+    pictures = workspace / "private" / "photos.zip"
+    pictures.parent.mkdir()
+    with zipfile.ZipFile(pictures, "w") as archive:
+        for index in range(30):
+            with archive.open(f"{index}.png", "w") as file:
+                Image.new("L", (20, 20), index).save(file, "png")
+    recipe = ImageFolderRecipe(source="image_folder", path=str(pictures), image_size=16)
+    meta = prepare(settings(recipe))
+    assert meta.source["path"] == "photos.zip"
+    assert meta.source["archives"]["photos.zip"].startswith("sha256:")
+    assert "private" not in Path("data/set/meta.json").read_text()
+    text = Path("data/set/meta.json").read_text()
+    moved = pictures.rename(workspace / "photos.zip")
+    prepare(settings(recipe.model_copy(update={"path": str(moved)})))
+    assert Path("data/set/meta.json").read_text() == text
+
+
+def test_cifar10_as_jpeg():
+    archive = SHARED / "cifar10-jpeg.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is not here (VAELAB_SHARED_DATA names its folder)")
+    recipe = ImageFolderRecipe(
+        source="image_folder",
+        path=str(archive),
+        image_size=32,
+        limit=300,
+        sha256="2859cdd63c3a8d949a9afbe4f5d6312465b5fc3e6db7b501e31afdf983068135",
+    )
+    meta = prepare(settings(recipe, "cifar10_jpeg"))
+    assert meta.counts == {"train": 270, "val": 30, "test": 300}
+    assert meta.shape == (3, 32, 32)
+    assert len(meta.class_names) == 10
+    arrays = ImageArrays.open(Path("data/cifar10_jpeg"))
+    assert set(arrays.test.labels) == set(range(10))
+    assert 110 < arrays.train.images.mean() < 130
+    assert json.loads(Path("data/cifar10_jpeg/meta.json").read_text())["split_seed"] == 0
