@@ -2,7 +2,8 @@
 
 The side is halved until it is 4 (or the last side above 4 that cannot be halved without going
 below), the channels doubled at each halving: 3 x 32 x 32 -> 32 x 16 x 16 -> 64 x 8 x 8 ->
-128 x 4 x 4 with a width of 32.
+128 x 4 x 4 with a width of 32. SiLU stands between any two convolutions, and nothing but a linear
+layer between the smallest feature map and the latents.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ def build_conv(config: VAEConfig) -> VAE:
     down: list[nn.Module] = []
     for i in range(len(widths)):
         down += [Halve(channels[i], channels[i + 1]), nn.SiLU()]
-    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, 2 * config.latent_dim))
+    encoder = nn.Sequential(*down[:-1], nn.Flatten(), nn.Linear(flat, 2 * config.latent_dim))
 
     up: list[nn.Module] = []
     for i in reversed(range(len(widths))):
         up += [nn.SiLU(), Double(channels[i + 1], channels[i], side=scales[i])]
-    decoder = nn.Sequential(nn.Linear(config.latent_dim, flat), nn.Unflatten(1, features), *up)
+    decoder = nn.Sequential(nn.Linear(config.latent_dim, flat), nn.Unflatten(1, features), *up[1:])
     return VAE(config, encoder, decoder)
