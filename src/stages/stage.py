@@ -26,7 +26,8 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     """Call `main` with the data set named on the command line.
 
     A UserError ends the process with its one line and status 1; Ctrl-C and SIGTERM with 130 and
-    143, after the `finally` blocks on the way.
+    143, after the `finally` blocks on the way. The reason of a failure is kept in
+    .vaelab/failures/ for `make repro` to repeat at its end, until the stage succeeds.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -37,14 +38,25 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _terminated)
     stage = os.environ.get("DVC_STAGE", f"{Path(sys.argv[0]).stem}@{dataset}")
+    failure = Path(os.environ.get("DVC_ROOT", "")) / ".vaelab" / "failures" / f"{stage}.txt"
     try:
         main(dataset)
     except UserError as error:
         log.error("%s: %s", stage, error)
+        _keep(failure, str(error))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         log.error("%s: interrupted; `dvc repro` goes on from here", stage)
         raise SystemExit(128 + signal.SIGINT) from None
+    except Exception as error:
+        _keep(failure, f"{type(error).__name__}: {error}")
+        raise
+    failure.unlink(missing_ok=True)
+
+
+def _keep(file: Path, reason: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{reason}\n", encoding="utf-8")
 
 
 def _terminated(signum: int, frame: FrameType | None) -> NoReturn:

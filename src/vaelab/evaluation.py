@@ -1,10 +1,9 @@
-"""What a trained model is measured by. One function a metric; all in float32, all per image.
+"""How good a model is on a split: the bound, and the error of its reconstructions.
 
-    bound(vae, images, samples=1, seed=0)               # light: what training asks after each epoch
-    evaluate(vae, images, elbo_samples=4, seed=0)       # everything that `compare` reports
+    bound(vae, images.val.images, samples=1, seed=0).elbo
 
-Units are nats per image for the bound and its terms, and [0, 1] for pixel values. Results of a
-batch are kept for each image and averaged at the end, so a short last batch weighs what it should.
+Training asks this after each epoch, and `comparison` builds on it. A batch's results are kept for
+each image and averaged at the end, so a short last batch weighs what it should.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def psnr(mse: float) -> float:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """A batch of B images through both nets."""
 
     images: Tensor  # (B, C, H, W) in [0, 1]
@@ -57,10 +56,13 @@ class _Batch:
         return (self.decoded - self.images).square().flatten(1).mean(1)
 
 
-def _passes(
+def passes(
     vae: VAE, images: UInt8Images, samples: int, seed: int, precision: torch.dtype
-) -> Iterator[_Batch]:
-    """`samples` draws of z for each image; the nets in `precision`, all else in float32."""
+) -> Iterator[Batch]:
+    """Batches in order, with `samples` draws of z for each image.
+
+    The nets compute in `precision`, all else in float32. To be run without gradients.
+    """
     device = device_of(vae)
     generator = torch.Generator(device).manual_seed(seed)
     nets = torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
@@ -75,7 +77,7 @@ def _passes(
             distortion -= vae.likelihood.log_prob(batch, raw) / samples
         with nets:
             raw = vae.decode(posterior.mu)
-        yield _Batch(
+        yield Batch(
             images=batch,
             posterior=posterior,
             reconstruction=distortion,
@@ -90,7 +92,7 @@ def _batches(images: UInt8Images, device: torch.device) -> Iterator[Tensor]:
     return batches(images, device)
 
 
-def _mean(parts: list[Tensor]) -> float:
+def mean_of(parts: list[Tensor]) -> float:
     """Of the values of all batches, in float64; on the CPU, for not every device has float64."""
     return torch.cat(parts).cpu().double().mean().item()
 
@@ -111,12 +113,12 @@ def bound(
     bound). seed: of those draws. precision: of the nets.
     """
     reconstruction, kl, mse = [], [], []
-    for batch in _passes(vae, images, samples, seed, precision):
+    for batch in passes(vae, images, samples, seed, precision):
         reconstruction.append(batch.reconstruction)
         kl.append(batch.kl_per_dimension.sum(1))
         mse.append(batch.mse)
-    return _bound(_mean(reconstruction), _mean(kl), _mean(mse))
+    return bound_of(mean_of(reconstruction), mean_of(kl), mean_of(mse))
 
 
-def _bound(reconstruction: float, kl: float, mse: float) -> Bound:
+def bound_of(reconstruction: float, kl: float, mse: float) -> Bound:
     return Bound(-(reconstruction + kl), reconstruction, kl, mse, psnr(mse))

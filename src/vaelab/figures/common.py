@@ -6,7 +6,8 @@ a report shows them: about 900 pixels wide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 DPI = 110
 WIDTH = 8.2  # inches: 900 pixels
+MAX_BYTES = 490_000
 COLOURS = {"fc": "#d9812b", "conv": "#2a6fbb", "pca": "#7a7a7a", "data": "#2f2f2f"}
 NAMES = {"fc": "FC", "conv": "Conv", "pca": "PCA", "data": "Original"}
 matplotlib.rcParams.update(
@@ -76,6 +79,27 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG with no date or version inside: the same figure gives the same bytes."""
+    """Write a PNG with no date or version inside: the same figure gives the same bytes.
+
+    Photographs make large PNGs: one over MAX_BYTES is written in fewer shades, as many as fit.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    if buffer.tell() > MAX_BYTES:
+        with Image.open(buffer) as picture:
+            for coarser in _fewer_shades(picture.convert("RGB")):
+                buffer = io.BytesIO()
+                coarser.save(buffer, "PNG")
+                if buffer.tell() <= MAX_BYTES:
+                    break
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
+    path.write_bytes(buffer.getvalue())
+
+
+def _fewer_shades(picture: Image.Image) -> Iterator[Image.Image]:
+    """Coarser and coarser: fewer levels of each channel (white stays white), then a palette."""
+    pixels = np.asarray(picture) / 255.0
+    for steps in (127, 63):
+        yield Image.fromarray(np.rint(np.rint(pixels * steps) / steps * 255.0).astype(np.uint8))
+    for colours in (256, 128, 64, 32):
+        yield picture.quantize(colours, Image.Quantize.MEDIANCUT)
