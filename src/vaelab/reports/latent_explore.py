@@ -1,0 +1,226 @@
+"""The report of `latent_explore`: its tables, and what they say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from vaelab.figures.common import NAMES
+from vaelab.reports.common import format_number, markdown_table
+
+Figures = Mapping[str, Mapping[str, Any]]  # region -> figure -> value
+Metrics = Mapping[str, Figures]  # fc, conv, data -> …
+
+MODELS = ("fc", "conv")
+DECIMALS = {"radius": 2, "sharpness": 2, "diversity": 2, "nearest": 3}
+SAME = 0.05  # two figures within this share of the larger are called about equal
+COLLAPSED = 0.01  # nats
+FILLED = 5.0  # nats: beyond, encodings lie where q(z) is over a hundred times as dense as the prior
+
+
+def latent_report(
+    dataset: str,
+    latent_dim: int,
+    samples: int,
+    reference: int,
+    names: Mapping[str, str],
+    metrics: Metrics,
+) -> str:
+    """Markdown, to stand beside the folder of figures.
+
+    samples: of each region; reference: how many test images they are compared with; names: of the
+    regions by key; metrics: what stands in latent_explore.json.
+    """
+    readout = ""
+    if "readout" in metrics["fc"]:
+        readout = f"""
+## What a linear map reads from the encodings
+
+R² on the test split of a ridge regression from mu to each factor that the images were drawn from,
+fitted on the validation split: 1 is perfect, 0 no better than the mean. The shape is one-hot;
+angles and hues are taken by their sine and cosine, a rotation at its shape's own period.
+
+{_readout_table(metrics)}
+"""
+    return f"""# The latent space: `{dataset}`, {latent_dim} latent dimensions
+
+{samples} points of each region, decoded by each model. All regions start from the same draws of
+N(0, I), scaled, or moved to where a model's own encodings of the test split lie: *encoded test
+images* are draws of q(z|x) of {samples} of them, *around one* of a single one; *class means* have
+their class's own spread of mu; *between* is half-way along the great circle from mu to the draw.
+
+{_table(names, metrics)}
+
+- **radius**: mean norm of z in units of √d, d = {latent_dim}; N(0, I) lies at about 1.
+- **sharpness**: mean absolute Laplacian of the images; **diversity**: mean distance between two of
+  them. Both relative to {reference:,} real test images, which have 1; a sharpness above 1 is
+  texture that real images do not have.
+- **nearest**: mean distance to the nearest training image. All distances are root mean squares over
+  pixels, which run from 0 to 1. A blurred image lies near many others, so a small distance is no
+  sign of copying, and a larger one than real test images have is a sign of leaving the data.
+
+## What the figures say
+
+{_reading(names, metrics, latent_dim)}
+
+## Samples
+
+The same latents for both models.
+
+![Samples of the prior](latent_explore/prior_samples.png)
+
+A row for each region; the first row holds the test images whose encodings are drawn from in the
+second, and the first of them is the one looked around in the third.
+
+![Samples by region](latent_explore/regions.png)
+
+## The most informative dimensions
+
+One coordinate of one encoding is set to each value in turn. At the left the dimension's number and
+its KL, mean over the test split.
+
+![Traversals](latent_explore/traversals.png)
+
+## A plane through three encodings
+
+![A plane through three test images](latent_explore/plane.png)
+
+## The encodings of the test split
+
+The means of q(z|x) along their two principal components, in units of z; the large dots are the
+means of classes.
+
+![Encodings in two dimensions](latent_explore/encodings.png)
+{readout}"""
+
+
+def _table(names: Mapping[str, str], metrics: Metrics) -> str:
+    columns = ["Region", *(f"{NAMES[model]} {figure}" for model in MODELS for figure in DECIMALS)]
+    real = metrics["data"]["data"]
+    rows = [["Real test images", *_cells(real), *_cells(real)]]
+    for key, name in names.items():
+        rows.append([name, *(cell for model in MODELS for cell in _cells(metrics[model][key]))])
+    return markdown_table(rows, columns)
+
+
+def _cells(figures: Mapping[str, Any]) -> list[str]:
+    return [format_number(figures[name], decimals) for name, decimals in DECIMALS.items()]
+
+
+def _readout_table(metrics: Metrics) -> str:
+    factors = list(metrics["fc"]["readout"])
+    rows = [
+        [NAMES[model], *(format_number(metrics[model]["readout"][f]) for f in factors)]
+        for model in MODELS
+    ]
+    return markdown_table(rows, ["R²", *(factor.replace("_", " ") for factor in factors)])
+
+
+def _reading(names: Mapping[str, str], metrics: Metrics, latent_dim: int) -> str:
+    paragraphs = []
+    for model in MODELS:
+        figures, real = metrics[model], metrics["data"]["data"]
+        sentences = [
+            _extremes(names, figures, real),
+            _by_radius(names, figures, real),
+            _prior(figures),
+            _encodings(figures, latent_dim),
+        ]
+        paragraphs.append(f"**{NAMES[model]}.** " + "\n".join(s for s in sentences if s))
+    return "\n\n".join(paragraphs)
+
+
+def _extremes(names: Mapping[str, str], figures: Figures, real: Mapping[str, Any]) -> str:
+    sharpest = max(names, key=lambda key: figures[key]["sharpness"])
+    varied = max(names, key=lambda key: figures[key]["diversity"])
+    nearest = min(names, key=lambda key: figures[key]["nearest"])
+    sharpness = format_number(figures[sharpest]["sharpness"])
+    diversity = format_number(figures[varied]["diversity"])
+    distances = [format_number(x["nearest"], 3) for x in (figures[nearest], real)]
+    return (
+        f"Sharpest is *{names[sharpest]}*, with {sharpness} of real images' sharpness; most varied "
+        f"is *{names[varied]}*, with {diversity} of their diversity; closest to the training "
+        f"images is *{names[nearest]}*, at {distances[0]} (real test images: {distances[1]})."
+    )
+
+
+def _by_radius(names: Mapping[str, str], figures: Figures, real: Mapping[str, Any]) -> str:
+    keys = sorted((key for key in names if key.startswith("shell_")), key=_radius)
+    if len(keys) < 2:
+        return ""
+    trends = []
+    for figure, subject, decimals in (
+        ("sharpness", "sharpness", 2),
+        ("diversity", "diversity", 2),
+        ("nearest", "the distance to the nearest training image", 3),
+    ):
+        values = [figures[key][figure] for key in keys]
+        numbers = ", ".join(format_number(value, decimals) for value in values)
+        trends.append(f"{subject} {_trend(values)} ({numbers})")
+    radii = ", ".join(f"{_radius(key):g}" for key in keys)
+    beyond = [f"{_radius(key):g} √d" for key in keys if figures[key]["nearest"] > real["nearest"]]
+    verdict = (
+        f"At {', '.join(beyond)} the images are farther from the training images than real test "
+        "images are: they have left the data."
+        if beyond
+        else "At none of them are the images farther from the training images than real test "
+        "images are."
+    )
+    return f"Over the shells of {radii} √d {trends[0]}, {trends[1]}, and {trends[2]}. {verdict}"
+
+
+def _radius(key: str) -> float:
+    return float(key.removeprefix("shell_"))
+
+
+def _trend(values: Sequence[float]) -> str:
+    if max(values) - min(values) <= SAME * max(values):
+        return "stays about the same"
+    if all(a <= b for a, b in pairwise(values)):
+        return "rises"
+    if all(a >= b for a, b in pairwise(values)):
+        return "falls"
+    return "goes no single way"
+
+
+def _prior(figures: Figures) -> str:
+    prior, encoded = figures["prior"], figures["posterior"]
+    parts = [
+        _compare(prior["sharpness"], encoded["sharpness"], "sharper", "blurrier", "sharp"),
+        _compare(prior["diversity"], encoded["diversity"], "more varied", "less varied", "varied"),
+    ]
+    return f"Samples of the prior are {' and '.join(parts)} than decoded encodings of test images."
+
+
+def _compare(value: float, other: float, more: str, less: str, plain: str) -> str:
+    numbers = f"({format_number(value)} against {format_number(other)})"
+    if abs(value - other) <= SAME * max(value, other):
+        return f"about as {plain} {numbers}"
+    return f"{more if value > other else less} {numbers}"
+
+
+def _encodings(figures: Figures, latent_dim: int) -> str:
+    norm, variance, kl, gap = (
+        figures["encodings"][key] for key in ("norm", "variance", "kl", "marginal_kl")
+    )
+    if kl < COLLAPSED:
+        return (
+            f"The mean KL is {format_number(kl, 3)} nats: the encodings say nothing of the image."
+        )
+    root = math.sqrt(latent_dim)
+    verdict = (
+        "the encodings come close to filling N(0, I), and draws of the prior land where the "
+        "decoder was trained"
+        if gap <= FILLED
+        else "the encodings do not fill N(0, I), and most draws of the prior land where the "
+        "decoder was hardly trained"
+    )
+    return (
+        f"Draws of q(z|x) over the test split have a norm of {format_number(norm * root, 1)} (root "
+        f"mean square; N(0, I): √d = {format_number(root, 1)}) and a variance of "
+        f"{format_number(variance)} a dimension (N(0, I): 1). Of their mean KL of "
+        f"{format_number(kl, 1)} nats, at least {format_number(gap, 1)} nats ({gap / kl:.0%}) are "
+        f"the divergence of the aggregated posterior from the prior: {verdict}."
+    )
