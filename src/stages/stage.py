@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from vaelab import repository
 from vaelab.errors import UserError
 
 log = logging.getLogger("vaelab")
@@ -38,7 +39,7 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _terminated)
     stage = os.environ.get("DVC_STAGE", f"{Path(sys.argv[0]).stem}@{dataset}")
-    failure = Path(os.environ.get("DVC_ROOT", "")) / ".vaelab" / "failures" / f"{stage}.txt"
+    failure = repository.kept() / "failures" / f"{stage}.txt"
     try:
         main(dataset)
     except UserError as error:

@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from vaelab import repository
+
 log = logging.getLogger("vaelab")
 
 
@@ -68,7 +70,7 @@ def checkpoint_of(decisive: Mapping[str, Any], name: str) -> Iterator[Checkpoint
     name: a folder to keep it under, such as `shapes/conv`. A second process that trains the very
     same thing waits for the first.
     """
-    home = Path(os.environ.get("DVC_ROOT", ".")) / ".vaelab" / "checkpoints" / name
+    home = repository.kept() / "checkpoints" / name
     fingerprint = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
     fingerprint.update(f"torch {torch.__version__}".encode())
     for source in _loaded_sources():

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from vaelab import repository
 from vaelab.data.arrays import Meta
 from vaelab.errors import UserError
 from vaelab.settings import Architecture, DatasetSettings
@@ -171,13 +172,8 @@ def _reopen(client: MlflowClient, run_id: str) -> str | None:
 # --- the store -----------------------------------------------------------------------------------
 
 
-def _root() -> Path:
-    """The repository's root: in a queued experiment not the working folder, which is temporary."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
-
-
 def _uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository.root() / 'mlflow.db'}"
 
 
 def _open_store() -> MlflowClient:
@@ -187,7 +183,7 @@ def _open_store() -> MlflowClient:
 
     for noisy in ("alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    lock = _root() / ".vaelab" / "mlflow.lock"
+    lock = repository.kept() / "mlflow.lock"
     lock.parent.mkdir(exist_ok=True)
     with FileLock(lock):
         client = MlflowClient(_uri())
@@ -203,7 +199,7 @@ def _open_experiment(name: str) -> tuple[MlflowClient, str]:
     client = _open_store()
     location = None
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        location = (_root() / ARTIFACTS / name).as_uri()
+        location = (repository.root() / ARTIFACTS / name).as_uri()
     try:
         experiment_id: str = client.create_experiment(name, artifact_location=location)
     except MlflowException as error:
@@ -219,13 +215,13 @@ def _open_experiment(name: str) -> tuple[MlflowClient, str]:
 
 def _follow_move() -> None:
     """MLflow keeps absolute paths; make them those of the present root if the repository moved."""
-    here = f"{(_root() / ARTIFACTS).as_uri()}/"
+    here = f"{(repository.root() / ARTIFACTS).as_uri()}/"
     columns = {
         "experiments": "artifact_location",
         "runs": "artifact_uri",
         "logged_models": "artifact_location",
     }
-    with closing(sqlite3.connect(_root() / "mlflow.db")) as database, database:
+    with closing(sqlite3.connect(repository.root() / "mlflow.db")) as database, database:
         for table, column in columns.items():
             tail = f"substr({column}, instr({column}, '/{ARTIFACTS}/') + {len(ARTIFACTS) + 2})"
             database.execute(

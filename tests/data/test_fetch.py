@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 import threading
+from pathlib import Path
 
 import gdown
 import pytest
@@ -236,7 +237,7 @@ def test_google_drives_quota_page(target, monkeypatch):
 
 
 def test_where_archives_are_kept(monkeypatch, tmp_path):
-    assert downloads_dir().parts == ("data", "downloads")
+    assert downloads_dir() == Path.cwd() / "data" / "downloads"
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert downloads_dir() == tmp_path / "data" / "downloads"
     monkeypatch.setenv("VAELAB_DOWNLOADS", "~/archives")

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
+from vaelab import repository
 from vaelab.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -41,18 +42,10 @@ class _Broken(Exception):
     """The transfer stopped short; another attempt may go on."""
 
 
-def repository() -> Path:
-    """Where relative paths of params.yaml begin.
-
-    A queued experiment runs in a temporary folder, and DVC_ROOT still names the repository.
-    """
-    return Path(os.environ.get("DVC_ROOT", ""))
-
-
 def downloads_dir() -> Path:
     """Where archives are kept: $VAELAB_DOWNLOADS, or data/downloads in the repository."""
     chosen = os.environ.get("VAELAB_DOWNLOADS")
-    return Path(chosen).expanduser() if chosen else repository() / "data" / "downloads"
+    return Path(chosen).expanduser() if chosen else repository.root() / "data" / "downloads"
 
 
 def checksum_of(path: Path, algorithm: str = "sha256") -> str:

@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from vaelab import repository
 from vaelab.data.arrays import Int64Array, Split
-from vaelab.data.fetch import downloads_dir, fetch, repository, verified
+from vaelab.data.fetch import downloads_dir, fetch, verified
 from vaelab.data.pictures import Files, open_files, read_pictures
 from vaelab.data.source import Part, Source, held_out, shuffled
 from vaelab.errors import UserError
@@ -70,7 +71,7 @@ def _locate(recipe: ImageFolderRecipe) -> tuple[Path, dict[str, str]]:
         path = downloads_dir() / "image_folder" / address / name
         return path, {name: fetch(recipe.url, path, checksum=checksum)}
     assert recipe.path is not None
-    path = repository() / Path(recipe.path).expanduser()
+    path = repository.root() / Path(recipe.path).expanduser()
     if path.is_dir():
         if checksum:
             raise UserError(f"{path} is a folder; sha256 is for an archive: leave it out")

@@ -1,0 +1,227 @@
+"""`dvc repro` on tiny settings in a temporary repository: what runs, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+from mlflow import MlflowClient
+from PIL import Image
+
+PROJECT = Path(__file__).parents[1]
+COPIED = ("src", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+TRAINING = {"train_fc", "train_conv"}
+EVALUATION = {"compare", "interpolate", "latent_explore"}
+EVERY = {"download"} | TRAINING | EVALUATION
+PARAMS = {
+    "datasets": {
+        "shapes": {"source": "shapes", "image_size": 16, "count": 60},
+        "pictures": {"source": "image_folder", "path": "pictures", "image_size": 16},
+    },
+    "model": {
+        "latent_dim": 4,
+        "likelihood": "bernoulli",
+        "fc": {"hidden": [8]},
+        "conv": {"width": 4},
+    },
+    "objective": {"beta": 1.0, "kl_warmup_epochs": 0},
+    "train": {
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "seed": 0,
+        "device": "cpu",
+        "precision": "float32",
+    },
+    "compare": {"elbo_samples": 1, "images": 2, "samples": 4, "seed": 0},
+    "interpolate": {"pairs": 1, "steps": 3, "seed": 0},
+    "latent_explore": {
+        "samples": 8,
+        "shells": [1.0],
+        "temperatures": [0.5],
+        "traversals": 1,
+        "seed": 0,
+    },
+}
+
+
+class Repository:
+    """A copy of the project with its own settings, git history and stores."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in COPIED:
+            source, target = PROJECT / name, root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        self.set_params()
+        self._make_pictures()
+        self._run("git", "init", "--quiet")
+        self.commit()
+
+    def set_params(self, **sections: dict[str, object]) -> None:
+        params = PARAMS | {name: PARAMS[name] | change for name, change in sections.items()}
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def _make_pictures(self) -> None:
+        rng = np.random.default_rng(0)
+        for index in range(40):
+            folder = self.root / "pictures" / ("cats", "dogs")[index % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{index}.png")
+
+    def repro(self, *arguments: str) -> set[str]:
+        """Run `dvc repro`; returns the stages that ran."""
+        output = self.dvc("repro", *arguments)
+        return set(re.findall(r"^Running stage '(.+)':$", output, flags=re.MULTILINE))
+
+    def dvc(self, *arguments: str) -> str:
+        return self._run(sys.executable, "-m", "dvc", *arguments)
+
+    def git_status(self) -> list[str]:
+        return self._run("git", "status", "--porcelain").splitlines()
+
+    def commit(self) -> None:
+        self._run("git", "add", "--all")
+        name = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+        self._run("git", *name, "commit", "--quiet", "--message", "state")
+
+    def _run(self, *command: str) -> str:
+        unwanted = ("DVC_", "MLFLOW_", "GIT_", "VAELAB_")
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(unwanted)
+        }
+        environment |= {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+        }
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+def stages(names: set[str], *datasets: str) -> set[str]:
+    return {f"{name}@{dataset}" for name in names for dataset in datasets}
+
+
+def outputs(dataset: str) -> list[str]:
+    return [
+        f"data/{dataset}/meta.json",
+        *(f"data/{dataset}/{split}.npy" for split in ("train", "val", "test")),
+        *(
+            f"models/{dataset}/{model}/{file}"
+            for model in ("fc", "conv")
+            for file in ("weights.safetensors", "config.json", "run.json")
+        ),
+        *(f"reports/{dataset}/{model}/history.csv" for model in ("fc", "conv")),
+        *(f"metrics/{dataset}/{name}.json" for name in ("fc", "conv", *EVALUATION)),
+        *(f"reports/{dataset}/{name}.md" for name in EVALUATION),
+        f"reports/{dataset}/compare/table.csv",
+    ]
+
+
+def check_mlflow(root: Path) -> None:
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    for dataset in ("shapes", "pictures"):
+        experiment = client.get_experiment_by_name(dataset)
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id])
+        assert {run.data.tags["stage"] for run in runs} == TRAINING | EVALUATION
+        assert len(runs) == len(TRAINING | EVALUATION)
+        for run in runs:
+            assert run.info.status == "FINISHED"
+            assert run.data.params["model.latent_dim"] == "4"
+            assert run.data.tags["dataset"] == dataset
+            assert run.data.metrics
+            assert client.list_artifacts(run.info.run_id)
+        by_name = {run.info.run_name: run.info.run_id for run in runs}
+        for model in ("fc", "conv"):
+            history = client.get_metric_history(by_name[f"{model}-z4"], "val_elbo")
+            assert [point.step for point in history] == [1, 2]
+
+
+def test_every_stage_runs_once(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "a repository")
+
+    assert repository.repro() == stages(EVERY, "shapes", "pictures")
+    missing = [
+        path
+        for dataset in ("shapes", "pictures")
+        for path in outputs(dataset)
+        if not (repository.root / path).is_file()
+    ]
+    assert not missing
+    check_mlflow(repository.root)
+    kept_in_git = {"dvc.lock", "metrics/", "reports/"}
+    assert {line.removeprefix("?? ") for line in repository.git_status()} == kept_in_git
+
+    assert repository.repro() == set()
+    assert "up to date" in repository.dvc("status")
+
+
+STAND_IN = """
+import sys
+from pathlib import Path
+import yaml
+
+stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][Path(sys.argv[0]).stem]["do"]
+for entry in [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]:
+    name = entry if isinstance(entry, str) else next(iter(entry))
+    path = Path(name.replace("${key}", sys.argv[1]))
+    path = path if path.suffix else path / "file.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(Path("params.yaml").read_text())
+"""
+
+
+def test_a_change_runs_again_what_depends_on_it(tmp_path: Path) -> None:
+    """The pipeline as dvc.yaml has it, with stand-ins for the scripts, which take seconds each."""
+    repository = Repository(tmp_path)
+    for stage in EVERY:
+        (tmp_path / "src" / "stages" / f"{stage}.py").write_text(STAND_IN)
+    both = ("shapes", "pictures")
+    assert repository.repro() == stages(EVERY, *both)
+    repository.commit()
+    assert repository.repro() == set()
+    assert repository.git_status() == []
+
+    repository.set_params(model={"latent_dim": 3})
+    assert repository.repro() == stages(TRAINING | EVALUATION, *both)
+    repository.set_params(model={"fc": {"hidden": [9]}})
+    assert repository.repro("train_fc@shapes", "train_conv@shapes", "interpolate@shapes") == {
+        "train_fc@shapes",
+        "interpolate@shapes",
+    }
+
+    repository.set_params()
+    assert repository.repro() == set(), "earlier results come back from the cache"
+    assert repository.git_status() == []
+
+    recipe = PARAMS["datasets"]["pictures"] | {"seed": 1}
+    repository.set_params(datasets={"pictures": recipe})
+    assert repository.repro() == stages(EVERY, "pictures")
+    repository.set_params(datasets={"more": {"source": "shapes"}})
+    assert repository.repro() == stages(EVERY, "more")
+
+    with (tmp_path / "src" / "vaelab" / "figures" / "compare.py").open("a") as file:
+        file.write("# a change\n")
+    assert repository.repro("--glob", "*@shapes") == {"compare@shapes"}

@@ -1,0 +1,85 @@
+"""PCA against scikit-learn's, and what a linear map through K numbers must satisfy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA as SklearnPCA
+
+from vaelab import pca as module
+from vaelab.pca import fit_pca
+
+
+def correlated(count: int, shape: tuple[int, int, int], rank: int) -> NDArray[np.uint8]:
+    """Images of falling variance along `rank` directions, with noise in all the others."""
+    rng = np.random.default_rng(0)
+    pixels = int(np.prod(shape))
+    directions = rng.standard_normal((rank, pixels)) * (30.0 / np.arange(1, rank + 1))[:, None]
+    values = 128 + rng.standard_normal((count, rank)) @ directions
+    values += 4 * rng.standard_normal((count, pixels))
+    return np.clip(values, 0, 255).astype(np.uint8).reshape(count, *shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "components"),
+    [((1, 4, 4), 5), ((3, 16, 16), 12)],  # as many Krylov vectors as dimensions, and far fewer
+)
+def test_same_as_sklearn(shape: tuple[int, int, int], components: int) -> None:
+    images = correlated(400, shape, rank=20)
+    train, test = images[:300], images[300:]
+    pca = fit_pca(train, components)
+    reference = SklearnPCA(components, svd_solver="full").fit(train.reshape(300, -1) / 255.0)
+
+    flat = test.reshape(100, -1) / 255.0
+    expected = reference.inverse_transform(reference.transform(flat)).clip(0, 1)
+    np.testing.assert_allclose(pca.reconstruct(test).reshape(100, -1), expected, atol=2e-4)
+    overlap = np.abs((pca.components.numpy() * reference.components_).sum(1))
+    np.testing.assert_allclose(overlap, 1.0, atol=1e-3)
+    np.testing.assert_allclose(pca.mean.numpy(), reference.mean_, atol=1e-6)
+
+
+def test_components_are_orthonormal() -> None:
+    components = fit_pca(correlated(200, (3, 16, 16), rank=20), 30).components
+    torch.testing.assert_close(components @ components.T, torch.eye(30), atol=1e-5, rtol=0.0)
+
+
+@pytest.mark.parametrize(("count", "wanted", "expected"), [(200, 99, 16), (6, 99, 5), (200, 3, 3)])
+def test_at_most_what_the_data_span(count: int, wanted: int, expected: int) -> None:
+    images = correlated(count, (1, 4, 4), rank=20)
+    pca = fit_pca(images, wanted)
+    assert pca.components.shape == (expected, 16)
+    assert pca.parameter_count() == 16 * (expected + 1)
+    assert pca.macs() == 2 * 16 * expected
+    if expected != wanted:
+        np.testing.assert_allclose(pca.reconstruct(images), images / 255.0, atol=1e-5)
+
+
+def test_constant_images() -> None:
+    images = np.full((40, 1, 16, 16), 77, np.uint8)
+    np.testing.assert_allclose(fit_pca(images, 4).reconstruct(images), 77 / 255, atol=1e-6)
+
+
+def test_reconstruction_is_clipped() -> None:
+    images = correlated(200, (1, 4, 4), rank=20)
+    pca = fit_pca(images, 2)
+    far = pca.decode(torch.tensor([[50.0, 50.0], [-50.0, -50.0]]))
+    assert far.shape == (2, 1, 4, 4)
+    assert far.min() == 0.0
+    assert far.max() == 1.0
+
+
+def test_memory_mapped_in_uneven_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = correlated(200, (1, 16, 16), rank=20)
+    whole = fit_pca(images, 6)
+    np.save(tmp_path / "train.npy", images)
+    monkeypatch.setattr(module, "CHUNK", 61)
+    parts = fit_pca(np.load(tmp_path / "train.npy", mmap_mode="r"), 6)
+    np.testing.assert_allclose(parts.reconstruct(images), whole.reconstruct(images), atol=1e-4)
+
+
+def test_same_seed_same_components() -> None:
+    images = correlated(200, (3, 16, 16), rank=20)
+    one, same = fit_pca(images, 8, seed=1), fit_pca(images, 8, seed=1)
+    assert torch.equal(one.components, same.components)
