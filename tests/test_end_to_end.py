@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -159,7 +160,14 @@ def check_mlflow(root: Path) -> None:
             assert [point.step for point in history] == [1, 2]
 
 
-def test_every_stage_runs_once(tmp_path: Path) -> None:
+def run_names(root: Path, dataset: str) -> set[str | None]:
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(dataset)
+    assert experiment is not None
+    return {run.info.run_name for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "a repository")
 
     assert repository.repro() == stages(EVERY, "shapes", "pictures")
@@ -177,6 +185,15 @@ def test_every_stage_runs_once(tmp_path: Path) -> None:
     assert repository.repro() == set()
     assert "up to date" in repository.dvc("status")
 
+    repository.set_params(model={"latent_dim": 3})
+    assert repository.repro("--glob", "*@shapes") == stages(TRAINING | EVALUATION, "shapes")
+    config = json.loads((repository.root / "models/shapes/conv/config.json").read_text())
+    assert config["latent_dim"] == 3
+    assert {"fc-z3", "conv-z3", "compare-z3"} <= run_names(repository.root, "shapes")
+
+    repository.set_params(datasets={"pictures": PARAMS["datasets"]["pictures"] | {"seed": 1}})
+    assert repository.repro("--glob", "download@*") == {"download@pictures"}
+
 
 STAND_IN = """
 import sys
@@ -193,7 +210,7 @@ for entry in [entry for kind in ("outs", "metrics", "plots") for entry in stage.
 """
 
 
-def test_a_change_runs_again_what_depends_on_it(tmp_path: Path) -> None:
+def test_the_graph_of_every_kind_of_change(tmp_path: Path) -> None:
     """The pipeline as dvc.yaml has it, with stand-ins for the scripts, which take seconds each."""
     repository = Repository(tmp_path)
     for stage in EVERY:

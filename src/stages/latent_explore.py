@@ -29,6 +29,7 @@ from vaelab.settings import ARCHITECTURES, LatentExploreSettings, load_settings
 REFERENCE = 512  # real test images that samples are compared with
 TRAVERSED = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
 PLANE_SIDE = 9
+HEADLINE = {"data", "prior", "encodings"}  # what becomes columns of `dvc exp show`
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,11 @@ def main(dataset: str) -> None:
         if images.meta.factor_names:
             for model, vae in vaes.items():
                 metrics[model]["readout"] = read_factors(vae, images, explored[model].posterior)
-        write_json(settings.metrics_dir / "latent_explore.json", metrics)
+        headline = {
+            model: {key: figures for key, figures in found.items() if key in HEADLINE}
+            for model, found in metrics.items()
+        }
+        write_json(settings.metrics_dir / "latent_explore.json", headline)
         run.log_metrics(
             {
                 f"{model}.{region}.{figure}": value

@@ -31,7 +31,7 @@ def latent_report(
     """Markdown, to stand beside the folder of figures.
 
     samples: of each region; reference: how many test images they are compared with; names: of the
-    regions by key; metrics: what stands in latent_explore.json.
+    regions by key; metrics: of each model its regions, `encodings` and, where known, `readout`.
     """
     readout = ""
     if "readout" in metrics["fc"]:
