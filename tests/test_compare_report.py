@@ -115,13 +115,13 @@ def test_entropy_floor() -> None:
 
 def test_latent_units() -> None:
     said = findings(compare_report(CONDITIONS, table()))["Latent units"]
-    assert "Of 128, FC uses 21 and Conv 40" in said
+    assert "Of 128, 21 are active in FC and 40 in Conv" in said
     assert "0.14 (FC) and 0.33 (Conv) nats on average" in said
     figures = table()
     for model in ("fc", "conv"):
         figures[model]["active_units"] = 128
     full = findings(compare_report(CONDITIONS, figures))["Latent units"]
-    assert full.startswith("Both models use all 128")
+    assert full.startswith("All 128 are active in both")
 
 
 def test_price() -> None:
@@ -130,6 +130,13 @@ def test_price() -> None:
         "FC has 4.0 times as many parameters as Conv; Conv has 2.5 times as many "
         "multiply-accumulates for an image as FC. Training took 73.0 s (FC) and 160.0 s (Conv)."
     )
+
+
+def test_price_of_nets_of_one_size() -> None:
+    figures = table()
+    figures["fc"]["parameters"] = figures["conv"]["parameters"]
+    said = findings(compare_report(CONDITIONS, figures))["The price"]
+    assert said.startswith("FC and Conv have about equally many parameters; Conv has 2.5 times")
 
 
 def test_page() -> None:

@@ -211,11 +211,11 @@ def _on_units(latent_dim: int, table: Table) -> str:
     used = {model: int(_value(table, model, "active_units")) for model in ("fc", "conv")}
     mean = {model: _value(table, model, "kl") / latent_dim for model in used}
     if all(count == latent_dim for count in used.values()):
-        text = f"Both models use all {latent_dim} of them"
+        text = f"All {latent_dim} are active in both models"
     else:
         text = (
-            f"Of {latent_dim}, FC uses {used['fc']} and Conv {used['conv']}, where one that is not "
-            "used tells the decoder next to nothing"
+            f"Of {latent_dim}, {used['fc']} are active in FC and {used['conv']} in Conv; the others "
+            "tell the decoder next to nothing"
         )
     return (
         f"**Latent units.** {text}. A unit carries {mean['fc']:.2f} (FC) and {mean['conv']:.2f} "
@@ -236,6 +236,8 @@ def _ratio(table: Table, key: str, noun: str) -> str:
     """'FC has 3.4 times as many parameters as Conv'"""
     few, many = sorted(("fc", "conv"), key=lambda model: _value(table, model, key))
     times = _value(table, many, key) / _value(table, few, key)
+    if times < 1.05:
+        return f"FC and Conv have about equally many {noun}"
     return f"{NAMES[many]} has {times:.1f} times as many {noun} as {NAMES[few]}"
 
 
