@@ -1,10 +1,13 @@
 """The comparison's report, from made-up figures: what it says must follow from them."""
 
+import json
+import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from vaelab.reports.common import ABSENT, format_number, markdown_table
+from vaelab.reports.common import ABSENT, format_number, markdown_table, write_csv, write_json
 from vaelab.reports.compare import MEASURES, Conditions, compare_report
 
 CONDITIONS = Conditions(
@@ -111,6 +114,22 @@ def test_entropy_floor() -> None:
     said = findings(compare_report(CONDITIONS, table()))["The entropy floor"]
     assert "1,685.0 nats/image" in said
     assert "183.2 (FC) and 141.1 (Conv) nats/image above" in said
+    assert "at most this part" in said
+
+
+def test_nothing_is_said_of_an_infinite_psnr() -> None:
+    figures = table(pca_psnr=math.inf)
+    report = compare_report(CONDITIONS, figures)
+    assert "The linear floor" not in findings(report)
+    assert "**∞**" in report
+    assert "inf" not in report.replace("information", "")
+    figures["conv"]["psnr"] = figures["fc"]["psnr"] = math.inf
+    assert "Pixels" not in findings(compare_report(CONDITIONS, figures))
+
+
+def test_beta_is_rounded() -> None:
+    report = compare_report(replace(CONDITIONS, beta=0.99934), table())
+    assert "beta 0.999," in " ".join(report.split())
 
 
 def test_latent_units() -> None:
@@ -172,10 +191,25 @@ def test_table() -> None:
 
 @pytest.mark.parametrize(
     ("value", "decimals", "expected"),
-    [(None, 2, "–"), (1234567, 2, "1,234,567"), (-1826.14, 1, "−1,826.1"), (0.5, 3, "0.500")],
+    [
+        (None, 2, "–"),
+        (1234567, 2, "1,234,567"),
+        (-1826.14, 1, "−1,826.1"),
+        (0.5, 3, "0.500"),
+        (math.inf, 2, "∞"),
+    ],
 )
 def test_format_number(value: float | None, decimals: int, expected: str) -> None:
     assert format_number(value, decimals) == expected
+
+
+def test_files_have_no_value_that_is_not_finite(tmp_path: Path) -> None:
+    row = {"a": math.inf, "b": math.nan, "c": 1.0}
+    write_json(tmp_path / "x.json", {"row": [row]})
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == {"row": [{"a": None, "b": None, "c": 1.0}]}
+    write_csv(tmp_path / "x.csv", [row])
+    assert (tmp_path / "x.csv").read_text() == "a,b,c\n,,1.0\n"
 
 
 def test_markdown_table() -> None:

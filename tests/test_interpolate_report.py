@@ -55,6 +55,12 @@ def test_a_model_that_does_not_move() -> None:
     assert "Beside FC" not in text
 
 
+def test_prose_is_wrapped() -> None:
+    figures = {"fc": row(1, 1, 1, 1), "conv": row(2, 2, 1, 1), "pixels": FADE}
+    lines = interpolate_report("toys", 16, 3, 7, figures).splitlines()
+    assert max(len(line) for line in lines if not line.startswith("|")) <= 100
+
+
 def test_links_name_the_figures() -> None:
     text = interpolate_report(
         "toys", 16, 1, 7, {"fc": row(1, 1, 1, 1), "conv": row(1, 1, 1, 1), "pixels": FADE}
@@ -88,3 +94,20 @@ def test_figures_are_small(
     with Image.open(tmp_path / "animation.gif") as animation:
         assert animation.n_frames == 2 * steps - 2
         assert animation.info["loop"] == 0
+
+
+def test_animation_keeps_the_colours_of_small_shapes(tmp_path: Path) -> None:
+    """A bright dot that changes its hue on large grounds that vary much."""
+    originals = np.zeros((1, 2, 3, 32, 32), np.uint8)
+    ground = np.zeros((1, 7, 3, 32, 32), np.float32)
+    ground[:, :, 0] = np.linspace(0.1, 0.4, 32)
+    ground[:, :, 1] = np.linspace(0.1, 0.4, 32)[:, None]
+    ground[..., 12:18, 12:18] = np.linspace([1, 0, 0], [0, 1, 1], 7)[None, :, :, None, None]
+    save_animation(tmp_path / "a.gif", originals, {"fc": ground})
+    with Image.open(tmp_path / "a.gif") as animation:
+        side = (animation.height - 16 - 18) * 12 // 13  # a row is an image and a twelfth of it
+        for step in range(7):
+            animation.seek(step)
+            middle = (side + side // 12 + side * 15 // 32, 16 + side * 15 // 32)
+            found = np.array(animation.convert("RGB").getpixel(middle)) / 255.0
+            np.testing.assert_allclose(found, ground[0, step, :, 15, 15], atol=0.1)

@@ -95,6 +95,14 @@ def test_mean_smoothness_leaves_out_what_does_not_move() -> None:
     assert latent.mean_smoothness(still) == {"step": 0.0, "evenness": None, "detour": None}
 
 
+def test_rounding_is_no_movement() -> None:
+    noise = 1e-8 * torch.rand(1, 5, 1, 4, 4, generator=seeded())
+    found = latent.mean_smoothness(noise)
+    assert found["step"] == pytest.approx(0.0, abs=1e-7)
+    assert found["evenness"] is None
+    assert found["detour"] is None
+
+
 def test_pairs_drawn_by_seed_are_of_two_classes() -> None:
     labels = torch.tensor([0] * 30 + [1] * 3)
     pairs = latent.choose_pairs(labels, InterpolateSettings(pairs=12, steps=3, seed=5))
@@ -168,6 +176,12 @@ def test_principal_components_against_sklearn() -> None:
     expected = reference.transform(mu.numpy())
     np.testing.assert_allclose(np.abs(found.coordinates.numpy()), np.abs(expected), atol=1e-3)
     np.testing.assert_allclose(found.explained, reference.explained_variance_ratio_, rtol=1e-4)
+
+
+def test_principal_components_of_equal_encodings() -> None:
+    found = latent.principal_components(torch.ones(20, 4))
+    assert found.explained.tolist() == [0.0, 0.0]
+    assert found.coordinates.isfinite().all()
 
 
 def test_principal_components_of_one_dimension() -> None:
@@ -263,15 +277,19 @@ def test_diversity_of_nearly_equal_images_keeps_its_digits() -> None:
     assert float(latent.diversity(images)) == pytest.approx(expected, rel=1e-2)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 50, 64])
-def test_nearest_distance_against_brute_force(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latent, "CHUNK", chunk)
+@pytest.mark.parametrize("chunk", [0.5, 1, 7, 50, 64])
+def test_nearest_distance_against_brute_force(
+    chunk: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent, "CHUNK", int(chunk * 3 * 8 * 8))
     train = np.random.default_rng(0).integers(0, 256, (50, 3, 8, 8), dtype=np.uint8)
     queries = torch.rand(9, 3, 8, 8, generator=seeded())
     queries[0] = torch.from_numpy(train[49]).float() / 255.0
     distances = cdist(queries.flatten(1).numpy(), train.reshape(50, -1) / 255.0)
     expected = distances.min(1) / math.sqrt(3 * 8 * 8)
-    found = latent.nearest_distance(queries, train)
+    groups = latent.nearest_distance(queries.split([3, 6]), train)
+    assert [len(group) for group in groups] == [3, 6]
+    found = torch.cat(groups)
     np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-4)
     assert float(found[0]) < 1e-3
 
@@ -282,8 +300,21 @@ def test_variation_of_groups_of_several_sizes() -> None:
     for images, found in zip(groups, latent.variation(groups, train), strict=True):
         assert found.sharpness == pytest.approx(float(latent.sharpness(images).mean()))
         assert found.diversity == pytest.approx(float(latent.diversity(images)))
-        nearest = latent.nearest_distance(images, train).mean()
-        assert found.nearest == pytest.approx(float(nearest), rel=1e-5)
+        [nearest] = latent.nearest_distance([images], train)
+        assert found.nearest == pytest.approx(float(nearest.mean()), rel=1e-5)
+
+
+def test_one_image_has_no_diversity() -> None:
+    train = np.zeros((2, 1, 8, 8), np.uint8)
+    [found] = latent.variation([torch.rand(1, 1, 8, 8, generator=seeded())], train)
+    assert found.diversity is None
+    assert found.sharpness > 0
+
+
+def test_share_of_nothing() -> None:
+    assert latent.share(0.1, 0.2) == 0.5
+    for value, whole in ((0.1, 0.0), (0.1, 1e-9), (None, 0.2), (0.1, None)):
+        assert latent.share(value, whole) is None
 
 
 # --- encodings -----------------------------------------------------------------------------------

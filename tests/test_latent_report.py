@@ -25,7 +25,9 @@ NAMES = {
 }
 
 
-def region(sharpness: float, diversity: float, nearest: float) -> dict[str, float | None]:
+def region(
+    sharpness: float | None, diversity: float | None, nearest: float
+) -> dict[str, float | None]:
     return {"radius": 1.0, "sharpness": sharpness, "diversity": diversity, "nearest": nearest}
 
 
@@ -56,7 +58,7 @@ def test_words_follow_the_figures() -> None:
     assert "closest to the training images is *Shell 0.5 √d*, at 0.080" in text
     assert "sharpness rises (0.20, 0.30, 0.40)" in text
     assert "diversity goes no single way (0.40, 0.70, 0.60)" in text
-    assert "At 1.5 √d the images are farther from the training images" in text
+    assert "At 1.5 √d the images are clearly farther from the training images" in text
     assert "blurrier (0.30 against 0.50) and about as varied (0.79 against 0.80)" in text
     assert "norm of 3.6 (root mean square; N(0, I): √d = 4.0)" in text
     assert "at least 1.0 nats (5%)" in text
@@ -74,7 +76,25 @@ def test_words_turn_with_the_figures() -> None:
     ).split("**Conv.**")[0]
     assert "sharper (0.70 against 0.50) and less varied (0.50 against 0.80)" in text
     assert "sharpness falls (0.40, 0.30, 0.20)" in text
-    assert "At none of them are the images farther" in text
+    assert "At none of them are the images clearly farther" in text
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    """Test images that are all grey have no sharpness and no diversity to be a share of."""
+    tree = metrics()
+    for known in (tree["data"]["data"], *tree["fc"].values()):
+        known |= {"sharpness": None, "diversity": None}
+    text = latent_report("toys", 16, 64, 512, NAMES, tree)
+    fc = " ".join(text.split("**FC.**")[1].split("**Conv.**")[0].split())
+    assert fc.startswith("Closest to the training images is *Shell 0.5 √d*, at 0.080")
+    assert "1.5 √d the distance to the nearest training image rises (0.080, 0.100, 0.200)" in fc
+    assert "Samples of the prior" not in fc
+    assert "| Prior N(0, I) | 1.00 | – | – | 0.100 |" in text
+
+
+def test_prose_is_wrapped() -> None:
+    lines = latent_report("toys", 16, 64, 512, NAMES, metrics()).splitlines()
+    assert max(len(line) for line in lines if not line.startswith("|")) <= 100
 
 
 def test_one_shell_has_no_trend() -> None:

@@ -50,14 +50,16 @@ class Recorder:
         self.artifacts.append((path, folder))
 
 
-def write_data(folder: Path, *, known_factors: bool) -> arrays.Meta:
+def write_data(
+    folder: Path, *, known_factors: bool, grey: bool = False, tests: int = 30
+) -> arrays.Meta:
     factors = sample_factors(90, seed=0)
-    images = draw(factors, 16)
+    images = np.full((90, 3, 16, 16), 128, np.uint8) if grey else draw(factors, 16)
     kind = factors[:, 0].astype(np.int64) if known_factors else np.zeros(90, np.int64)
     every = arrays.Split(images, kind, factors if known_factors else None)
     return arrays.save(
         folder,
-        {"train": every[:40], "val": every[40:60], "test": every[60:]},
+        {"train": every[:40], "val": every[40:60], "test": every[60 : 60 + tests]},
         name=folder.name,
         source={},
         class_names=SHAPES if known_factors else ["toys"],
@@ -165,3 +167,18 @@ def test_latent_explore_without_classes_or_factors(recorder: Recorder) -> None:
     latent_explore.main("toys")
     assert not any("readout" in name for name in recorder.metrics)
     assert "Around the mean encoding" in Path("reports/toys/latent_explore.md").read_text()
+
+
+@pytest.mark.parametrize("changes", [{"grey": True}, {"tests": 1}, {"grey": True, "tests": 1}])
+def test_images_that_do_not_vary(recorder: Recorder, changes: dict[str, Any]) -> None:
+    write_data(Path("data/toys"), known_factors=True, **changes)
+    latent_explore.main("toys")
+    interpolate.main("toys")
+    written = contents("metrics", "reports")
+    texts = [data.decode() for name, data in written.items() if name.endswith((".json", ".md"))]
+    assert len(texts) == 4
+    assert not any(re.search(r"\b(nan|inf|infinity)\b", text, re.IGNORECASE) for text in texts)
+    finite = [value for value in recorder.metrics.values() if value is not None]
+    assert np.isfinite(finite).all()
+    metrics = json.loads(written["metrics/toys/latent_explore.json"])
+    assert metrics["fc"]["prior"]["diversity"] is None

@@ -74,7 +74,7 @@ def test_memory_mapped_in_uneven_chunks(tmp_path: Path, monkeypatch: pytest.Monk
     images = correlated(200, (1, 16, 16), rank=20)
     whole = fit_pca(images, 6)
     np.save(tmp_path / "train.npy", images)
-    monkeypatch.setattr(module, "CHUNK", 61)
+    monkeypatch.setattr(module, "CHUNK", 61 * 256)
     parts = fit_pca(np.load(tmp_path / "train.npy", mmap_mode="r"), 6)
     np.testing.assert_allclose(parts.reconstruct(images), whole.reconstruct(images), atol=1e-4)
 

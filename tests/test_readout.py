@@ -24,6 +24,11 @@ def test_readout_against_sklearn() -> None:
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_targets_that_do_not_vary_have_no_score() -> None:
+    mu, target = torch.randn(20, 3), torch.full((20, 1), 0.1)
+    assert linear_readout(mu, target, mu, target) is None
+
+
 def test_targets_are_equal_where_images_are() -> None:
     factors = sample_factors(60, seed=0)
     turned = factors.copy()
@@ -57,9 +62,10 @@ def test_encodings_that_hold_a_factor_and_no_other() -> None:
     targets = factor_targets(FACTORS, factors)
     noise = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))
     mu = torch.cat([targets["hue"], noise], dim=1)
-    scores = {
-        name: linear_readout(mu[:1000], target[:1000], mu[1000:], target[1000:])
-        for name, target in targets.items()
-    }
+    scores = {}
+    for name, target in targets.items():
+        score = linear_readout(mu[:1000], target[:1000], mu[1000:], target[1000:])
+        assert score is not None
+        scores[name] = score
     assert scores.pop("hue") > 0.99
     assert max(scores.values()) < 0.02

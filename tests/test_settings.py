@@ -59,6 +59,33 @@ def test_the_projects_own_file_is_valid() -> None:
         (("datasets", "a/b"), {"source": "mnist"}, "'a/b' cannot be a data set's name"),
         (("interpolate", "pairs"), [[1, 2, 3]], "interpolate.pairs is [[1, 2, 3]]; allowed: a num"),
         (("interpolate", "pairs"), 0, "interpolate.pairs is 0; allowed: a number of pairs from 1"),
+        (("interpolate", "pairs"), [[0, 10**20]], "allowed: a number of pairs from 1"),
+        (
+            ("interpolate", "pairs"),
+            [[1, 2], [2, 2]],
+            "interpolate.pairs is [[1, 2], [2, 2]]; allowed: pairs of two different images",
+        ),
+        (
+            ("latent_explore", "shells"),
+            [1.0, 1.0000001],
+            "latent_explore.shells is [1.0, 1.0000001]; allowed: numbers that differ within their",
+        ),
+        (("latent_explore", "temperatures"), [0.5, 0.5], "latent_explore.temperatures is [0.5, 0."),
+        (("model", "latent_dim"), 10**20, "allowed: less than or equal to 8192"),
+        (("model", "fc", "hidden"), [10**8], "model.fc.hidden.0 is 100000000; allowed: less than"),
+        (("model", "conv", "width"), 2000, "model.conv.width is 2000; allowed: less than or equal"),
+        (("train", "learning_rate"), 1e300, "train.learning_rate is 1e+300; allowed: less than or"),
+        (("train", "device"), "cuda:1000", "train.device is 'cuda:1000'; allowed: auto, cpu, cuda"),
+        (
+            ("datasets", "shapes", "count"),
+            10**12,
+            "datasets.shapes.count is 1000000000000; allow",
+        ),
+        (
+            ("datasets", "mine"),
+            {"source": "image_folder", "image_size": 32, "path": ""},
+            "datasets.mine.path is ''; allowed: the path of a folder or an archive",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -80,6 +107,26 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         load_settings(tmp_path / "params.yaml")
 
 
+def test_a_mistyped_key_goes_before_the_missing_one(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.read_text().replace("\nmodel:", "\nmodle:"))
+    with pytest.raises(UserError, match="modle: no such setting; allowed here: datasets, model, "):
+        load_settings(path)
+
+
+def test_a_merge_may_repeat_what_it_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(
+        PARAMS.read_text()
+        .replace("  shapes: ", "  shapes: &shapes ")
+        .replace("  cifar10: ", "  few: &few {<<: *shapes, count: 90}\n  cifar10: ")
+        .replace("  celeba: ", "  small: {<<: *few, image_size: 16}\n  celeba: ")
+    )
+    datasets = load_settings(path).datasets
+    assert datasets["few"] == ShapesRecipe(source="shapes", count=90)
+    assert datasets["small"] == ShapesRecipe(source="shapes", count=90, image_size=16)
+
+
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(PARAMS.read_text().replace("  epochs: 10", "  epochs: 10\n  epochs: 20"))
@@ -89,9 +136,20 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "holds no settings"), ("a: [1", "is not YAML"), ("- 1", "holds no settings")],
+    [
+        ("", "holds no settings"),
+        ("a: [1", "is not YAML"),
+        ("- 1", "holds no settings"),
+        ("[" * 5000, "is not YAML"),
+        ("a: !!int x", "is not YAML"),
+        ("a: !!bool x", "is not YAML"),
+        ("<<: 3", "is not YAML"),
+        ("? [a, b]\n: 3", "line 1: a key is a list or a mapping; allowed: a name in letters"),
+        ("a: 1\n5: 3", "line 2: a key is 5; allowed: a name in letters; quote it"),
+        ("datasets:\n  10: {source: mnist}", "line 2: a key is 10; allowed: a name in letters"),
+    ],
 )
-def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_holds_no_settings(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=message) as caught:
@@ -102,6 +160,18 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, message: str) -> N
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run from the repository's root"):
         load_settings(tmp_path / "params.yaml")
+
+
+def test_a_folder_in_the_files_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load_settings(tmp_path)
+
+
+def test_a_date_is_no_seed(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.read_text().replace("  seed: 0", "  seed: 2020-13-41", 1))
+    with pytest.raises(UserError, match="seed is '2020-13-41'; allowed: integer"):
+        load_settings(path)
 
 
 def test_scientific_notation_means_a_number(tmp_path: Path) -> None:

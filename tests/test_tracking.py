@@ -179,6 +179,30 @@ def test_resume_goes_on_in_the_same_run(root: Path, settings: DatasetSettings) -
     assert read(root, first).info.status == "FINISHED"
 
 
+def test_a_run_that_goes_on_is_the_experiments_that_goes_on_with_it(
+    root: Path, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = finished(settings)
+    assert "dvc_exp" not in read(root, first).data.tags
+    monkeypatch.setenv("DVC_EXP_NAME", "late-riser")
+    assert finished(settings, resume=first) == first
+    assert read(root, first).data.tags["dvc_exp"] == "late-riser"
+
+
+def test_a_run_of_both_models_names_the_runs_that_trained_them(
+    root: Path, settings: DatasetSettings
+) -> None:
+    folder = settings.model_dir("conv")
+    folder.mkdir(parents=True)
+    with tracking.run("train_conv", settings, META, name="conv-z4", model="conv") as trained:
+        trained.write_id(folder)
+    with tracking.run("compare", settings, META, name="compare-z4") as run:
+        pass
+    tags = read(root, run.id).data.tags
+    assert tags["conv_run"] == trained.id
+    assert "fc_run" not in tags
+
+
 def _leave(client: MlflowClient, run_id: str) -> str:
     return "f" * 32
 

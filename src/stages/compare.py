@@ -6,6 +6,7 @@ The table as JSON, CSV and Markdown, and the figures that stand beside it.
 """
 
 import json
+import math
 import time
 
 import pandas as pd
@@ -109,7 +110,12 @@ def main(dataset: str) -> None:
         write_json(settings.metrics_dir / "compare.json", table)
         write_text(settings.report_dir / "compare.md", compare_report(conditions, table))
         run.log_metrics(
-            {f"{model}.{key}": value for model, row in table.items() for key, value in row.items()}
+            {
+                f"{model}.{key}": value
+                for model, row in table.items()
+                for key, value in row.items()
+                if value is not None and math.isfinite(value)
+            }
         )
         run.log_artifact(settings.report_dir / "compare.md")
         run.log_artifact(folder, "compare")

@@ -88,7 +88,9 @@ def measure(
             metrics[model] |= {f"{kind}_{figure}": value for figure, value in figures.items()}
     a, b = (torch.from_numpy(originals).float() / 255.0).unbind(1)
     step = float(latent.distance(a, b).mean()) / (steps - 1)
-    fade = {"linear_step": step, "linear_evenness": 0.0, "linear_detour": 1.0}
+    fade = {"linear_step": step}
+    if step:
+        fade |= {"linear_evenness": 0.0, "linear_detour": 1.0}
     return {**metrics, "pixels": dict.fromkeys(metrics["fc"]) | fade}
 
 

@@ -125,7 +125,8 @@ def compare_regions(
 ) -> list[dict[str, Any]]:
     """A row for the real test images numbered in `reference`, then one for each model's regions.
 
-    Sharpness and diversity relative to the real images', and as they are.
+    Sharpness and diversity as they are, and relative to the real images': None where those have
+    none.
     """
     pixels = torch.from_numpy(images.test.images[reference.numpy()]).float() / 255.0
     sampled = [torch.from_numpy(every) for found in explored.values() for every in found.samples]
@@ -141,8 +142,8 @@ def compare_regions(
             "region": key,
             "name": name,
             "radius": radius,
-            "sharpness": found.sharpness / real.sharpness,
-            "diversity": found.diversity / real.diversity,
+            "sharpness": latent.share(found.sharpness, real.sharpness),
+            "diversity": latent.share(found.diversity, real.diversity),
             "nearest": found.nearest,
             "laplacian": found.sharpness,
             "pairwise_rmse": found.diversity,

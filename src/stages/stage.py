@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import argparse
 import logging
 import os
+import re
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -22,12 +23,15 @@ from vaelab.errors import UserError
 
 log = logging.getLogger("vaelab")
 
+KILLED = "ended before it could say why: killed, for want of memory perhaps"
+OUT_OF_MEMORY = "out of memory; try a smaller batch_size, image_size, limit, count or latent_dim"
+
 
 def run_stage(main: Callable[[str], None], description: str | None) -> None:
     """Call `main` with the data set named on the command line.
 
-    A UserError ends the process with its one line and status 1; Ctrl-C and SIGTERM with 130 and
-    143, after the `finally` blocks on the way. The reason of a failure is kept in
+    A UserError or a lack of memory ends the process with one line and status 1; Ctrl-C and SIGTERM
+    with 130 and 143, after the `finally` blocks on the way. The reason of a failure is kept in
     .vaelab/failures/ for `make repro` to repeat at its end, until the stage succeeds.
     """
     parser = argparse.ArgumentParser(
@@ -40,19 +44,33 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     signal.signal(signal.SIGTERM, _terminated)
     stage = os.environ.get("DVC_STAGE", f"{Path(sys.argv[0]).stem}@{dataset}")
     failure = repository.kept() / "failures" / f"{stage}.txt"
+    _keep(failure, KILLED)
     try:
         main(dataset)
-    except UserError as error:
-        log.error("%s: %s", stage, error)
-        _keep(failure, str(error))
-        raise SystemExit(1) from None
     except KeyboardInterrupt:
-        log.error("%s: interrupted; `dvc repro` goes on from here", stage)
+        failure.unlink()
+        log.error(
+            "%s: interrupted; `dvc repro` runs it again, and training goes on from its last epoch",
+            stage,
+        )
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
-        _keep(failure, f"{type(error).__name__}: {error}")
-        raise
+        if not isinstance(error, UserError) and not _lacks_memory(error):
+            _keep(failure, f"{type(error).__name__}: {error}")
+            raise
+        reason = str(error) if isinstance(error, UserError) else OUT_OF_MEMORY
+        log.error("%s: %s", stage, reason)
+        _keep(failure, reason)
+        raise SystemExit(1) from None
     failure.unlink(missing_ok=True)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """NumPy raises a MemoryError, torch a RuntimeError in words that depend on the device."""
+    words = r"(out of|not enough|can't allocate) memory|_ALLOC_FAILED"
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and re.search(words, str(error)) is not None
+    )
 
 
 def _keep(file: Path, reason: str) -> None:

@@ -1,6 +1,5 @@
 """What train_fc and train_conv share: everything but the builder of the nets."""
 
-import json
 from collections.abc import Callable
 
 import torch
@@ -57,7 +56,7 @@ def train_model(
             model_dir = settings.model_dir(architecture)
             history_file = settings.report_dir / architecture / "history.csv"
             trained.save(model_dir, settings.metrics_dir / f"{architecture}.json", history_file)
-            (model_dir / "run.json").write_text(json.dumps({"mlflow_run_id": run.id}) + "\n")
+            run.write_id(model_dir)
             run.log_metrics(trained.metrics)
             run.log_artifact(history_file)
         checkpoint.discard()

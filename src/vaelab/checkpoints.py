@@ -37,7 +37,7 @@ class Checkpoint:
     @property
     def run_id(self) -> str | None:
         """The MLflow run of the process that was stopped; None where there was none."""
-        return self._run_id.read_text() if self._run_id.exists() else None
+        return (self._run_id.exists() and self._run_id.read_text()) or None
 
     @run_id.setter
     def run_id(self, run_id: str) -> None:

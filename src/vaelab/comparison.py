@@ -79,7 +79,7 @@ def pca_row(pca: PCA, evaluation: PCAEvaluation, seconds: float) -> Row:
 def evaluate(vae: VAE, images: UInt8Array, *, elbo_samples: int, seed: int) -> Evaluation:
     """images: uint8 (N, C, H, W). elbo_samples: draws of z for each image. seed: of those draws."""
     reconstruction, kl, mse, similarity, mu = [], [], [], [], []
-    for batch in passes(vae, images, elbo_samples, seed, torch.float32):
+    for batch in passes(vae, images, elbo_samples, seed):
         reconstruction.append(batch.reconstruction)
         kl.append(batch.kl_per_dimension.cpu())
         mse.append(batch.mse)

@@ -37,7 +37,7 @@ class Bound:
 
 def psnr(mse: float) -> float:
     """Peak signal-to-noise ratio in dB of a mean squared error between images in [0, 1]."""
-    return 10.0 * math.log10(1.0 / mse) if mse > 0.0 else math.inf
+    return math.inf if mse == 0.0 else -10.0 * math.log10(mse)
 
 
 @dataclass(frozen=True)
@@ -56,33 +56,22 @@ class Batch:
         return (self.decoded - self.images).square().flatten(1).mean(1)
 
 
-def passes(
-    vae: VAE, images: UInt8Images, samples: int, seed: int, precision: torch.dtype
-) -> Iterator[Batch]:
-    """Batches in order, with `samples` draws of z for each image.
-
-    The nets compute in `precision`, all else in float32. To be run without gradients.
-    """
+def passes(vae: VAE, images: UInt8Images, samples: int, seed: int) -> Iterator[Batch]:
+    """Batches in order, with `samples` draws of z for each image. To be run without gradients."""
     device = device_of(vae)
     generator = torch.Generator(device).manual_seed(seed)
-    nets = torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
     for batch in _batches(images, device):
-        with nets:
-            posterior = vae.encode(batch)
+        posterior = vae.encode(batch)
         distortion = torch.zeros(len(batch), device=device)
         for _ in range(samples):
-            z = posterior.sample(generator)
-            with nets:
-                raw = vae.decode(z)
+            raw = vae.decode(posterior.sample(generator))
             distortion -= vae.likelihood.log_prob(batch, raw) / samples
-        with nets:
-            raw = vae.decode(posterior.mu)
         yield Batch(
             images=batch,
             posterior=posterior,
             reconstruction=distortion,
             kl_per_dimension=kl_to_standard_normal(*posterior),
-            decoded=vae.likelihood.mean(raw),
+            decoded=vae.decode_mean(posterior.mu),
         )
 
 
@@ -98,22 +87,15 @@ def mean_of(parts: list[Tensor]) -> float:
 
 
 @torch.no_grad()
-def bound(
-    vae: VAE,
-    images: UInt8Images,
-    *,
-    samples: int,
-    seed: int,
-    precision: torch.dtype = torch.float32,
-) -> Bound:
+def bound(vae: VAE, images: UInt8Images, *, samples: int, seed: int) -> Bound:
     """The ELBO and its terms, and the error of the decoded posterior mean.
 
     images: uint8 (N, C, H, W). samples: draws of z for each image, over which the ELBO is averaged
     (an estimate of the ELBO, whose variance falls with them; not the tighter importance-weighted
-    bound). seed: of those draws. precision: of the nets.
+    bound). seed: of those draws.
     """
     reconstruction, kl, mse = [], [], []
-    for batch in passes(vae, images, samples, seed, precision):
+    for batch in passes(vae, images, samples, seed):
         reconstruction.append(batch.reconstruction)
         kl.append(batch.kl_per_dimension.sum(1))
         mse.append(batch.mse)

@@ -24,7 +24,8 @@ PATH_KINDS: tuple[PathKind, ...] = get_args(PathKind)
 
 PARALLEL = 1e-4  # sine of the angle below which a great circle is numerically no circle
 MARGIN = 0.35  # of a plane's square beyond its three points, as a share of their extent
-CHUNK = 4096  # training images compared at a time
+STILL = 1e-6  # RMSE per pixel up to which images differ by rounding alone
+CHUNK = 2**25  # values of images that are compared at a time
 
 # --- paths ---------------------------------------------------------------------------------------
 
@@ -67,7 +68,7 @@ def path(a: Tensor, b: Tensor, steps: int, kind: PathKind) -> Tensor:
 
 
 class Smoothness(NamedTuple):
-    """Of paths of images; each (P,), NaN where a path's images do not differ at all."""
+    """Of paths of images; each (P,), NaN where a path's images do not differ."""
 
     step: Tensor  # mean distance between neighbours, RMSE per pixel
     evenness: Tensor  # coefficient of variation of the steps: 0 where all are equal
@@ -91,8 +92,8 @@ def smoothness(images: Tensor) -> Smoothness:
     straight = distance(images[:, 0], images[:, -1])
     return Smoothness(
         step=mean,
-        evenness=steps.std(1, correction=0) / mean,
-        detour=torch.where(straight > 0, steps.sum(1) / straight, math.nan),
+        evenness=torch.where(mean > STILL, steps.std(1, correction=0) / mean, math.nan),
+        detour=torch.where(straight > STILL, steps.sum(1) / straight, math.nan),
     )
 
 
@@ -205,7 +206,8 @@ def principal_components(mu: Tensor) -> Projection:
     coordinates = torch.zeros(len(mu), 2)
     explained = torch.zeros(2)
     coordinates[:, : leading.shape[1]] = (centred @ leading).float()
-    explained[: leading.shape[1]] = (variances.flip(0)[:2] / variances.sum()).float()
+    if variances.sum() > 0:
+        explained[: leading.shape[1]] = (variances.flip(0)[:2] / variances.sum()).float()
     return Projection(coordinates, explained)
 
 
@@ -289,7 +291,7 @@ class Variation(NamedTuple):
     """Of a set of images."""
 
     sharpness: float  # mean absolute Laplacian
-    diversity: float  # mean distance between two of them, RMSE per pixel
+    diversity: float | None  # mean distance between two of them, RMSE per pixel; None of one
     nearest: float  # mean distance to the nearest training image, RMSE per pixel
 
 
@@ -312,36 +314,51 @@ def diversity(images: Tensor) -> Tensor:
     return torch.cdist(flat, flat)[first, second].mean() / math.sqrt(flat.shape[1])
 
 
+def share(value: float | None, whole: float | None) -> float | None:
+    """value / whole, of one of Variation's figures; None where the whole is rounding alone."""
+    return None if value is None or whole is None or whole <= STILL else value / whole
+
+
 def nearest_distance(
-    queries: Tensor, images: NDArray[np.uint8], device: torch.device | None = None
-) -> Tensor:
+    groups: Sequence[Tensor], images: NDArray[np.uint8], device: torch.device | None = None
+) -> list[Tensor]:
     """Each query's distance to the nearest of the images, RMSE per pixel.
 
-    queries: (N, C, H, W) in [0, 1]; images: uint8 (M, C, H, W), may be memory-mapped: they are
-    read once, CHUNK at a time. Returns (N,), on the CPU.
+    groups: of queries, each (n, C, H, W) in [0, 1]; images: uint8 (M, C, H, W), may be
+    memory-mapped: they are read once, in chunks. Returns (n,) for each group, on the CPU.
     """
-    # Centred on mid-grey, so that the difference of large squares keeps its digits.
-    flat = queries.to(device).flatten(1) - 0.5
-    best = torch.full((len(flat),), math.inf, device=flat.device)
-    for start in range(0, len(images), CHUNK):
-        chunk = torch.from_numpy(np.array(images[start : start + CHUNK])).to(flat.device)
-        points = chunk.flatten(1).float() / 255.0 - 0.5
-        partial = torch.addmm(points.square().sum(1), flat, points.T, alpha=-2.0)
-        best = torch.minimum(best, partial.amin(1))
-    squared = (best + flat.square().sum(1)).clamp(min=0.0)
-    return (squared / flat.shape[1]).sqrt().cpu()
+    size = images[0].size
+    rows = max(1, CHUNK // size)
+    queries = [part for group in groups for part in group.split(rows)]
+    best = [torch.full((len(part),), math.inf, device=device) for part in queries]
+    for start in range(0, len(images), rows):
+        chunk = torch.from_numpy(np.array(images[start : start + rows])).to(device)
+        points = _centred(chunk.float() / 255.0)
+        squares = points.square().sum(1)
+        for i, part in enumerate(queries):
+            flat = _centred(part.to(device))
+            partial = torch.addmm(squares, flat, points.T, alpha=-2.0).amin(1)
+            best[i] = torch.minimum(best[i], partial + flat.square().sum(1))
+    distances = (torch.cat(best).clamp(min=0.0) / size).sqrt().cpu()
+    return list(distances.split([len(group) for group in groups]))
+
+
+def _centred(images: Tensor) -> Tensor:
+    """On mid-grey, so that the difference of large squares keeps its digits; flattened."""
+    return images.flatten(1) - 0.5
 
 
 def variation(
     groups: Sequence[Tensor], train: NDArray[np.uint8], device: torch.device | None = None
 ) -> list[Variation]:
     """Of each group of images: (n, C, H, W) in [0, 1]; train: uint8 (M, C, H, W)."""
-    distances = nearest_distance(torch.cat(list(groups)), train, device)
     return [
-        Variation(float(sharpness(images).mean()), float(diversity(images)), float(nearest.mean()))
-        for images, nearest in zip(
-            groups, distances.split([len(images) for images in groups]), strict=True
+        Variation(
+            float(sharpness(images).mean()),
+            float(diversity(images)) if len(images) > 1 else None,
+            float(nearest.mean()),
         )
+        for images, nearest in zip(groups, nearest_distance(groups, train, device), strict=True)
     ]
 
 

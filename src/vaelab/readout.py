@@ -36,16 +36,18 @@ def factor_targets(names: Sequence[str], factors: Tensor) -> dict[str, Tensor]:
 
 def linear_readout(
     train_mu: Tensor, train_targets: Tensor, test_mu: Tensor, test_targets: Tensor
-) -> float:
+) -> float | None:
     """R² on test encodings of a ridge regression (penalty 1) from mu to the targets.
 
     mu: (N, latent_dim); targets: (N, T), the T columns scored together. 1 is perfect, 0 no better
-    than the mean, below 0 worse.
+    than the mean, below 0 worse; None where the test targets do not vary.
     """
     mean, offset = train_mu.double().mean(0), train_targets.double().mean(0)
     x, y = train_mu.double() - mean, train_targets.double() - offset
     penalty = torch.eye(x.shape[1], dtype=x.dtype)
     weights = torch.linalg.solve(x.T @ x + penalty, x.T @ y)
     truth = test_targets.double()
+    if (truth == truth[0]).all():
+        return None
     residual = truth - ((test_mu.double() - mean) @ weights + offset)
     return float(1.0 - residual.square().sum() / (truth - truth.mean(0)).square().sum())

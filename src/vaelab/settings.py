@@ -45,8 +45,8 @@ def _float_from_text(value: object) -> object:
 
 Float = Annotated[float, BeforeValidator(_float_from_text), Field(allow_inf_nan=False)]
 Fraction = Annotated[Float, Field(gt=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+ImageNumber = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def _matching(pattern: str, meaning: str) -> AfterValidator:
@@ -60,10 +60,30 @@ def _matching(pattern: str, meaning: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Device = Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N or mps")]
+def _told_apart(values: list[float]) -> list[float]:
+    if len({f"{value:g}" for value in values}) < len(values):  # as the outputs name them
+        raise ValueError("numbers that differ within their first six digits")
+    return values
+
+
+def _of_two_images(pairs: int | list[list[int]]) -> int | list[list[int]]:
+    if not isinstance(pairs, int) and any(first == second for first, second in pairs):
+        raise ValueError("pairs of two different images")
+    return pairs
+
+
+Device = Annotated[
+    str, _matching(r"auto|cpu|cuda(:([0-9]|[1-9][0-9]))?|mps", "auto, cpu, cuda, cuda:N or mps")
+]
 Url = Annotated[str, _matching(r"https?://\S+", "an address that begins with http:// or https://")]
+PicturesPath = Annotated[str, _matching(r"(?s).*\S.*", "the path of a folder or an archive")]
 ImageSize = Annotated[int, Field(ge=16, le=512, multiple_of=4)]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "64 of the digits 0-9 and a-f")]
+Multiples = Annotated[
+    list[Annotated[Float, Field(gt=0, le=100)]],
+    Field(min_length=1, max_length=6),
+    AfterValidator(_told_apart),
+]
 
 
 class Section(BaseModel):
@@ -78,7 +98,7 @@ class ShapesRecipe(Section):
 
     source: Literal["shapes"]
     image_size: ImageSize = 32
-    count: Annotated[int, Field(ge=20)] = 24_000  # all splits together
+    count: Annotated[int, Field(ge=20, le=10_000_000)] = 24_000  # all splits together
     val_fraction: Fraction = 0.1  # of what is not test
     test_fraction: Fraction = 0.1
     seed: Seed = 0
@@ -99,7 +119,7 @@ class ImageFolderRecipe(Section):
 
     source: Literal["image_folder"]
     image_size: ImageSize
-    path: str | None = None
+    path: PicturesPath | None = None
     url: Url | None = None
     sha256: Sha256 | None = None  # of the archive
     channels: Literal[1, 3] = 3
@@ -124,29 +144,32 @@ Recipe = Annotated[
 
 
 class FCSettings(Section):
-    hidden: Annotated[list[Positive], Field(min_length=1)]  # encoder's widths; decoder reversed
+    hidden: Annotated[
+        list[Annotated[int, Field(ge=1, le=16_384)]], Field(min_length=1, max_length=16)
+    ]  # encoder's widths; decoder reversed
 
 
 class ConvSettings(Section):
-    width: Positive  # channels after the first halving; doubled at each one after
+    # channels after the first halving; doubled at each one after
+    width: Annotated[int, Field(ge=1, le=1024)]
 
 
 class ModelSettings(Section):
-    latent_dim: Positive
+    latent_dim: Annotated[int, Field(ge=1, le=8192)]
     likelihood: Literal["bernoulli", "gaussian"]
     fc: FCSettings
     conv: ConvSettings
 
 
 class ObjectiveSettings(Section):
-    beta: Annotated[Float, Field(ge=0)]
-    kl_warmup_epochs: Annotated[Float, Field(ge=0)]
+    beta: Annotated[Float, Field(ge=0, le=1_000_000)]
+    kl_warmup_epochs: Annotated[Float, Field(ge=0, le=100_000)]
 
 
 class TrainSettings(Section):
-    epochs: Positive
-    batch_size: Positive
-    learning_rate: Annotated[Float, Field(gt=0)]
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    learning_rate: Annotated[Float, Field(gt=0, le=1)]
     schedule: Literal["constant", "cosine"]
     seed: Seed
     device: Device
@@ -157,28 +180,29 @@ class TrainSettings(Section):
 
 
 class CompareSettings(Section):
-    elbo_samples: Positive  # draws of z for each test image
+    elbo_samples: Annotated[int, Field(ge=1, le=1000)]  # draws of z for each test image
     images: Annotated[int, Field(ge=2, le=24)]  # columns of the reconstruction grid
     samples: Annotated[int, Field(ge=4, le=256)]
     seed: Seed
 
 
 class InterpolateSettings(Section):
-    pairs: (
+    pairs: Annotated[
         Annotated[int, Field(ge=1, le=12)]
         | Annotated[
-            list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]],
+            list[Annotated[list[ImageNumber], Field(min_length=2, max_length=2)]],
             Field(min_length=1, max_length=12),
-        ]
-    )  # how many, or [[test image, test image], …]
+        ],
+        AfterValidator(_of_two_images),
+    ]  # how many, or [[test image, test image], …]
     steps: Annotated[int, Field(ge=3, le=15)]  # images of a row, both ends included
     seed: Seed
 
 
 class LatentExploreSettings(Section):
     samples: Annotated[int, Field(ge=8, le=1024)]  # for each region
-    shells: Annotated[list[Annotated[Float, Field(gt=0)]], Field(min_length=1, max_length=6)]
-    temperatures: Annotated[list[Annotated[Float, Field(gt=0)]], Field(min_length=1, max_length=6)]
+    shells: Multiples
+    temperatures: Multiples
     traversals: Annotated[int, Field(ge=1, le=16)]
     seed: Seed
 
@@ -266,18 +290,29 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]
 # --- reading -------------------------------------------------------------------------------------
 
 
-class _NoDuplicates(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys in silence; a person meant one of them."""
+class _Loader(yaml.SafeLoader):
+    """Keys are names, each once: PyYAML keeps the last of two equal keys in silence, where a person
+    meant one of them. Looked at before `<<` merges other mappings in, which may repeat keys.
+    """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise UserError(f"{node.start_mark.name}: line {line}: {key!r} stands here twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        for key, _ in node.value:
+            where = f"{key.start_mark.name}: line {key.start_mark.line + 1}"
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.tag != "tag:yaml.org,2002:str":
+                found = key.value if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+                raise UserError(f"{where}: a key is {found}; allowed: a name in letters; quote it")
+            if key.value in seen:
+                raise UserError(f"{where}: {key.value!r} stands here twice")
+            seen.add(key.value)
+        return node
+
+
+# No setting is a date: as text, it is named by the message that refuses it.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
 
 
 def load_settings(path: str | Path = "params.yaml") -> Settings:
@@ -288,10 +323,12 @@ def load_settings(path: str | Path = "params.yaml") -> Settings:
     path = Path(path)
     try:
         with path.open(encoding="utf-8") as file:
-            tree = _NoDuplicates(file).get_single_data()
+            tree = _Loader(file).get_single_data()
     except FileNotFoundError:
         raise UserError(f"{path} is not here; run from the repository's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, ValueError, LookupError, RecursionError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds no settings; `git checkout {path}` brings them back")
@@ -309,9 +346,12 @@ RECIPES: dict[str, type[Section]] = {
 
 
 def _explain(error: ValidationError) -> str:
-    """The first of pydantic's complaints as one line, in the file's own terms."""
+    """The first of pydantic's complaints as one line, in the file's own terms.
+
+    A name that is unknown goes first: mistyped, it is also the reason why another is missing.
+    """
     complaints = error.errors(include_url=False)
-    first = complaints[0]
+    first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
     where = list(first["loc"])
     if len(where) >= 3 and where[0] == "datasets":
         del where[2]  # pydantic's mark of the recipe's kind

@@ -17,7 +17,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,13 @@ from filelock import FileLock
 from vaelab import repository
 from vaelab.data.arrays import Meta
 from vaelab.errors import UserError
-from vaelab.settings import Architecture, DatasetSettings
+from vaelab.settings import ARCHITECTURES, Architecture, DatasetSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ARTIFACTS = "mlartifacts"
+RUN_FILE = "run.json"  # beside a model's weights: the id of the run that trained it
 DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
 
 
@@ -61,6 +62,10 @@ class Run:
             ],
         )
 
+    def write_id(self, folder: Path) -> None:
+        """Leave the run's id beside what it made, for later runs to name it."""
+        (folder / RUN_FILE).write_text(json.dumps({"mlflow_run_id": self.id}) + "\n")
+
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or what lies in a folder, into the run's artifacts, under `folder`."""
         if path.is_dir():
@@ -86,23 +91,32 @@ def run(
     """
     from mlflow.exceptions import MlflowException
 
-    try:
+    with _readable_errors():
         client, experiment_id = _open_experiment(settings.dataset)
-        run_id = (resume and _reopen(client, resume)) or _create(
-            client, experiment_id, stage, settings, meta, name, model
+        tags = _tags(stage, settings, model)
+        run_id = (resume and _reopen(client, resume, tags)) or _create(
+            client, experiment_id, settings, meta, name, tags
         )
-    except MlflowException as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"MLflow's store {_uri()} cannot be used: {reason}") from error
     try:
-        yield Run(client, run_id)
-    except (KeyboardInterrupt, SystemExit):
-        client.set_terminated(run_id, "KILLED")
-        raise
-    except BaseException:
-        client.set_terminated(run_id, "FAILED")
+        with _readable_errors():
+            yield Run(client, run_id)
+    except BaseException as error:
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+        with suppress(MlflowException):  # the store itself may be what failed
+            client.set_terminated(run_id, "KILLED" if stopped else "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, sqlite3.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"MLflow's store {_uri()} cannot be used: {reason}") from error
 
 
 def prepare() -> None:
@@ -110,17 +124,8 @@ def prepare() -> None:
     _open_store()
 
 
-def _create(
-    client: MlflowClient,
-    experiment_id: str,
-    stage: str,
-    settings: DatasetSettings,
-    meta: Meta,
-    name: str,
-    model: Architecture | None,
-) -> str:
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
+def _tags(stage: str, settings: DatasetSettings, model: Architecture | None) -> dict[str, str]:
+    """A run of both models names the runs that trained them, as `fc_run` and `conv_run`."""
     commit = _commit()
     tags = {
         "mlflow.source.type": "LOCAL",
@@ -132,11 +137,27 @@ def _create(
         "dvc_exp": os.environ.get("DVC_EXP_NAME"),
         "commit": commit,
     }
-    created = client.create_run(
-        experiment_id,
-        run_name=name,
-        tags={key: value for key, value in tags.items() if value is not None},
-    )
+    if model is None:
+        tags |= {f"{each}_run": _training_run(settings.model_dir(each)) for each in ARCHITECTURES}
+    return {key: value for key, value in tags.items() if value is not None}
+
+
+def _training_run(model_dir: Path) -> str | None:
+    file = model_dir / RUN_FILE
+    return json.loads(file.read_text())["mlflow_run_id"] if file.exists() else None
+
+
+def _create(
+    client: MlflowClient,
+    experiment_id: str,
+    settings: DatasetSettings,
+    meta: Meta,
+    name: str,
+    tags: dict[str, str],
+) -> str:
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    created = client.create_run(experiment_id, run_name=name, tags=tags)
     run_id: str = created.info.run_id
     client.log_batch(
         run_id, params=[Param(key, str(value)) for key, value in settings.flat().items()]
@@ -148,13 +169,13 @@ def _create(
         source=json.dumps(meta.source),
         profile=json.dumps({"shape": meta.shape, **meta.counts}),
     )
-    context = "training" if stage.startswith("train") else "evaluation"
+    context = "training" if "model" in tags else "evaluation"
     client.log_inputs(run_id, [DatasetInput(images, [InputTag("mlflow.data.context", context)])])
     return run_id
 
 
-def _reopen(client: MlflowClient, run_id: str) -> str | None:
-    """Set the run going again; None where the store does not have it (any more)."""
+def _reopen(client: MlflowClient, run_id: str, tags: dict[str, str]) -> str | None:
+    """Set the run going again, as this process's; None where the store does not have it."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -166,6 +187,8 @@ def _reopen(client: MlflowClient, run_id: str) -> str | None:
     if known.info.lifecycle_stage != "active":
         return None
     client.update_run(run_id, status="RUNNING")
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
     return run_id
 
 

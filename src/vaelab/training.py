@@ -89,9 +89,9 @@ def train(
 ) -> Trained:
     """Train `vae` on the train split, looking at the validation split after each epoch.
 
-    on_epoch is called when an epoch's checkpoint is safe, and again for the last finished epoch
-    where a stopped run goes on.
-    Raises UserError where the loss stops being finite; the last checkpoint is kept.
+    on_epoch is called when an epoch's checkpoint is safe, and again for every finished epoch where
+    a stopped run goes on.
+    Raises UserError where a figure stops being finite; the last checkpoint is kept.
     """
     vae.to(device)
     precision = select_precision(settings.precision, device)
@@ -106,14 +106,15 @@ def train(
         vae.load_state_dict(state["vae"])
         optimiser.load_state_dict(state["optimiser"])
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        on_epoch(epochs[-1])
+        for epoch in epochs:
+            on_epoch(epoch)
         log.info("going on after epoch %d of %d", len(epochs), settings.epochs)
 
-    for epoch in range(len(epochs), settings.epochs):
-        order, noise = _generators(settings.seed, epoch, device)
+    for number in range(len(epochs), settings.epochs):
+        order, noise = _generators(settings.seed, number, device)
         progress = tqdm(
             total=count,
-            desc=f"epoch {epoch + 1}/{settings.epochs}",
+            desc=f"epoch {number + 1}/{settings.epochs}",
             unit="img",
             leave=False,
             disable=not sys.stderr.isatty(),
@@ -124,7 +125,7 @@ def train(
         vae.train()
         permutation = torch.randperm(count, generator=order)
         for i, index in enumerate(permutation.split(settings.batch_size)):
-            step = epoch * steps_per_epoch + i
+            step = number * steps_per_epoch + i
             learning_rate = learning_rate_at(step, settings.epochs * steps_per_epoch, settings)
             beta = beta_at(step / steps_per_epoch, objective)
             for group in optimiser.param_groups:
@@ -140,9 +141,10 @@ def train(
 
             pending.append(torch.stack([terms.reconstruction.sum(), terms.kl.sum()]).detach())
             if len(pending) == CHECK_EVERY or i == steps_per_epoch - 1:
-                window = torch.stack(pending).sum(0).double().cpu()
+                window = torch.stack(pending).sum(0).cpu().double()
                 if not window.isfinite().all():
-                    raise _diverged(epoch, i, len(pending), settings)
+                    where = f"between steps {i - len(pending) + 2} and {i + 1}"
+                    raise _diverged(number, where, settings)
                 totals += window
                 pending.clear()
                 progress.set_postfix_str(f"loss {loss.item():.1f}", refresh=False)
@@ -151,9 +153,12 @@ def train(
         seconds = time.perf_counter() - started
 
         reconstruction, kl = (totals / count).tolist()
-        val = bound(vae, val_pixels, samples=1, seed=settings.seed, precision=precision)
+        vae.eval()
+        val = bound(vae, val_pixels, samples=1, seed=settings.seed)
+        if not (math.isfinite(val.elbo) and math.isfinite(val.mse)):
+            raise _diverged(number, "on the validation split", settings)
         row = {
-            "epoch": epoch + 1,
+            "epoch": number + 1,
             "train_elbo": -(reconstruction + kl),
             "train_reconstruction": reconstruction,
             "train_kl": kl,
@@ -165,7 +170,7 @@ def train(
             "beta": beta,
             "learning_rate": learning_rate,
         }
-        finished = Epoch(epoch + 1, row, count / seconds, int(time.time() * 1000))
+        finished = Epoch(number + 1, row, count / seconds, int(time.time() * 1000))
         epochs.append(finished)
         checkpoint.save(
             {
@@ -226,10 +231,10 @@ def _generators(
     )
 
 
-def _diverged(epoch: int, step: int, window: int, settings: TrainSettings) -> UserError:
-    kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
+def _diverged(epoch: int, where: str, settings: TrainSettings) -> UserError:
+    kept = f"; the checkpoint of epoch {epoch} is kept for these settings" if epoch else ""
     return UserError(
-        f"the loss became NaN or infinite in epoch {epoch + 1}, between steps {step - window + 2} "
-        f"and {step + 1}; try a smaller train.learning_rate (it is {settings.learning_rate:g}), "
-        f"objective.kl_warmup_epochs, or train.precision: float32; {kept}"
+        f"the loss became NaN or infinite in epoch {epoch + 1}, {where}; try a smaller "
+        f"train.learning_rate (it is {settings.learning_rate:g}), objective.kl_warmup_epochs, or "
+        f"train.precision: float32, which start anew{kept}"
     )

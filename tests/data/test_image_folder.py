@@ -212,6 +212,11 @@ def test_relative_paths_begin_at_the_repository_and_tilde_at_home(tmp_path, monk
     assert open_path("~/p").train.count == 22
 
 
+def test_a_home_that_is_not_here():
+    with pytest.raises(UserError, match="no home folder ~nosuchuser here; correct the path"):
+        open_path("~nosuchuser/photos")
+
+
 def test_too_few(workspace):
     as_folder(workspace / "p", pictures("{}.png", count=7) | {"a.heic": b"", "b.heic": b""})
     with pytest.raises(UserError) as error:

@@ -78,11 +78,20 @@ def test_a_larger_limit_keeps_the_test_images_of_a_smaller_one(prepared):
     assert set(prepared(limit=20)["test"]) < set(prepared(limit=40)["test"])
 
 
-def test_a_split_without_images_is_refused(monkeypatch):
-    nothing = Part(20, lambda indices: numbered(20).read(indices)[:0])
-    source = Source(numbered(20), nothing, ["image"])
+def test_the_smallest_limit_is_enough_for_every_split(prepared):
+    assert [len(splits) for splits in prepared(limit=10).values()] == [8, 2, 10]
+
+
+@pytest.mark.parametrize("readable", [0, 1])
+def test_a_split_of_fewer_than_two_images_is_refused(monkeypatch, readable):
+    few = Part(20, lambda indices: numbered(20).read(indices)[:readable])
+    source = Source(numbered(20), few, ["image"])
     monkeypatch.setattr(prepare_module, "open_source", lambda recipe: source)
-    with pytest.raises(UserError, match="set: no readable image is left for test"):
+    message = (
+        f"^set: test has {readable} readable images and needs at least 2; "
+        "add images, or change limit, val_fraction in its recipe$"
+    )
+    with pytest.raises(UserError, match=message):
         prepare(settings(TorchvisionRecipe(source="cifar10")))
     assert not Path("data/set/meta.json").exists()
 

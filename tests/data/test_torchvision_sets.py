@@ -104,9 +104,9 @@ def test_an_archive_placed_by_hand(server, monkeypatch):
     archive = server.pages.pop("/cifar-10-python.tar.gz").body
     with pytest.raises(UserError) as error:
         opened("cifar10")
-    place = "data/downloads/cifar10/cifar-10-python.tar.gz"
+    place = downloads_dir() / "cifar10" / "cifar-10-python.tar.gz"
     assert f"put the file at {place} by hand" in str(error.value)
-    Path(place).write_bytes(archive)
+    place.write_bytes(archive)
     expect(opened("cifar10"), train, test, names)
 
 
@@ -246,7 +246,7 @@ def test_celebas_quota_page(celeba, monkeypatch):
     message = str(error.value)
     assert "https://drive.google.com/uc?id=img_align_celeba.zip" in message
     assert "web page instead of the file" in message
-    place = "data/downloads/celeba/celeba/img_align_celeba.zip"
+    place = downloads_dir() / "celeba" / "celeba" / "img_align_celeba.zip"
     assert f"put the file at {place} by hand" in message
     assert "`make demo` needs no network" in message
 

@@ -45,7 +45,16 @@ class _Broken(Exception):
 def downloads_dir() -> Path:
     """Where archives are kept: $VAELAB_DOWNLOADS, or data/downloads in the repository."""
     chosen = os.environ.get("VAELAB_DOWNLOADS")
-    return Path(chosen).expanduser() if chosen else repository.root() / "data" / "downloads"
+    return expanded(chosen) if chosen else repository.root() / "data" / "downloads"
+
+
+def expanded(path: str) -> Path:
+    """The path with `~` or `~name` spelled out. Raises UserError where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        home = Path(path).parts[0]
+        raise UserError(f"{path}: there is no home folder {home} here; correct the path") from None
 
 
 def checksum_of(path: Path, algorithm: str = "sha256") -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from vaelab import repository
 from vaelab.data.arrays import Int64Array, Split
-from vaelab.data.fetch import downloads_dir, fetch, verified
+from vaelab.data.fetch import downloads_dir, expanded, fetch, verified
 from vaelab.data.pictures import Files, open_files, read_pictures
 from vaelab.data.source import Part, Source, held_out, shuffled
 from vaelab.errors import UserError
@@ -71,7 +71,7 @@ def _locate(recipe: ImageFolderRecipe) -> tuple[Path, dict[str, str]]:
         path = downloads_dir() / "image_folder" / address / name
         return path, {name: fetch(recipe.url, path, checksum=checksum)}
     assert recipe.path is not None
-    path = repository.root() / Path(recipe.path).expanduser()
+    path = repository.root() / expanded(recipe.path)
     if path.is_dir():
         if checksum:
             raise UserError(f"{path} is a folder; sha256 is for an archive: leave it out")
@@ -110,7 +110,9 @@ def _split(
         classes = {name: _class(pictures[name][1:]) for name in given}
         test = {name for name in given if top[name] in TEST}
     else:
-        classes = {name: _class(parts[name in given :]) for name, parts in pictures.items()}
+        classes = {
+            name: _class(parts[1:] if name in given else parts) for name, parts in pictures.items()
+        }
         names = sorted(classes)
         drawn = shuffled(len(names), recipe.seed, "test split")
         test = {names[index] for index in drawn[: held_out(len(names), recipe.test_fraction)]}

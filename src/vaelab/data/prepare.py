@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vaelab.data.arrays import Int64Array, Meta, SplitName, save
-from vaelab.data.source import Source, held_out, shuffled
+from vaelab.data.source import FEWEST_IN_SPLIT, Source, held_out, shuffled
 from vaelab.errors import UserError
 from vaelab.settings import (
     DatasetSettings,
@@ -26,7 +26,8 @@ from vaelab.settings import (
 def prepare(settings: DatasetSettings) -> Meta:
     """Make the data set that the recipe describes, in `settings.data_dir`.
 
-    Raises UserError where it cannot be fetched or read, or where a split is left without images.
+    Raises UserError where it cannot be fetched or read, or where a split is left with too few
+    images.
     """
     recipe = settings.recipe
     source = open_source(recipe)
@@ -43,8 +44,13 @@ def prepare(settings: DatasetSettings) -> Meta:
     }
     splits = {name: parts[name].read(np.sort(index)) for name, index in indices.items()}
     for name, split in splits.items():
-        if not len(split):
-            raise UserError(f"{settings.dataset}: no readable image is left for {name}; add more")
+        if len(split) < FEWEST_IN_SPLIT:
+            knobs = ("count", "limit", "val_fraction", "test_fraction")
+            raise UserError(
+                f"{settings.dataset}: {name} has {len(split)} readable images and needs at least "
+                f"{FEWEST_IN_SPLIT}; add images, or change "
+                f"{', '.join(knob for knob in knobs if hasattr(recipe, knob))} in its recipe"
+            )
     return save(
         settings.data_dir,
         splits,

@@ -9,6 +9,8 @@ import numpy as np
 
 from vaelab.data.arrays import Int64Array, Split
 
+FEWEST_IN_SPLIT = 2  # what is compared needs another to be compared with
+
 
 @dataclass(frozen=True)
 class Part:
@@ -38,5 +40,5 @@ def shuffled(count: int, seed: int, purpose: str) -> Int64Array:
 
 
 def held_out(count: int, fraction: float) -> int:
-    """How many of `count` images to hold out: the fraction, but at least one."""
-    return max(1, round(fraction * count))
+    """How many of `count` images to hold out: the fraction, but as many as a split needs."""
+    return max(FEWEST_IN_SPLIT, round(fraction * count))

@@ -36,13 +36,17 @@ def draw_reconstructions(
     all test images.
     """
     columns = len(originals)
-    labels = [NAMES["data"], *(f"{NAMES[model]}\n{psnr[model]:.2f} dB" for model in decoded)]
+    labels = [NAMES["data"], *(f"{NAMES[model]}\n{_decibels(psnr[model])}" for model in decoded)]
     cell = min(0.9 * WIDTH / columns, LARGEST_CELL)
     figure = new_figure(cell * len(labels) + 0.1, cell * columns + 0.1 * WIDTH)
     sheet = np.concatenate([originals / 255.0, *decoded.values()])
     show_sheet(figure.subplots(), sheet, columns, labels)
     figure.set_layout_engine("constrained", w_pad=0.1)
     return figure
+
+
+def _decibels(psnr: float) -> str:
+    return f"{psnr:.2f} dB" if math.isfinite(psnr) else "no error"
 
 
 def draw_samples(samples: Mapping[Architecture, Images]) -> Figure:

@@ -19,7 +19,7 @@ Paths = Mapping[str, NDArray[Any]]  # model -> (P, S, C, H, W) in [0, 1]
 KIND_NAMES = {"linear": "linear", "slerp": "spherical"}
 
 # The animation's side of an image in pixels and its number of colours: the first that is in budget.
-QUALITIES = [(96, 255), (96, 96), (64, 255), (64, 96), (64, 48), (48, 64), (32, 64), (32, 32)]
+QUALITIES = [(96, 255), (80, 255), (64, 255), (64, 96), (64, 48), (48, 64), (32, 64), (32, 32)]
 ANIMATION_BYTES = 480_000
 STEP_MS, HOLD_MS = 120, 900
 
@@ -141,8 +141,7 @@ def _frames(originals: NDArray[np.uint8], paths: Paths, side: int) -> list[Image
 
 def _encode(frames: list[Image.Image], colours: int) -> bytes:
     """GIF, one palette for all frames, there and back."""
-    every = np.concatenate([np.asarray(frame) for frame in frames[:: max(1, len(frames) // 4)]])
-    palette = Image.fromarray(every).quantize(colours, Image.Quantize.MEDIANCUT)
+    palette = _palette(frames, colours)
     plain = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
     durations = [HOLD_MS if i in (0, len(frames) - 1) else STEP_MS for i in order]
@@ -152,3 +151,13 @@ def _encode(frames: list[Image.Image], colours: int) -> bytes:
         buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, disposal=1
     )
     return buffer.getvalue()
+
+
+def _palette(frames: list[Image.Image], colours: int) -> Image.Image:
+    """A colour counts by the square root of its area, so that small shapes on large grounds keep
+    theirs.
+    """
+    pixels = np.concatenate([np.asarray(frame)[::2, ::2].reshape(-1, 3) for frame in frames[::2]])
+    kinds, counts = np.unique(pixels & 0xFC | 0x02, axis=0, return_counts=True)
+    weighed = np.repeat(kinds, np.ceil(np.sqrt(counts)).astype(int), axis=0)
+    return Image.fromarray(weighed[None]).quantize(colours, Image.Quantize.MEDIANCUT, kmeans=1)

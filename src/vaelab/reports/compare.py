@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from textwrap import fill
 
 from vaelab.figures.common import NAMES
-from vaelab.reports.common import format_number, markdown_table
+from vaelab.reports.common import format_number, markdown_table, wrap
 
 Row = Mapping[str, float | None]  # elbo, reconstruction, … -> value; None where it does not apply
 Table = Mapping[str, Row]  # fc, conv, pca
-
-PAGE = 100  # characters in a line of prose
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Conditions:
     latent_dim: int
     pca_components: int
     likelihood: str
-    beta: float
+    beta: float  # the weight of the KL term at the last step
     epochs: int
     elbo_samples: int
     pixel_entropy: float | None  # nats/image; only where it bounds the likelihood
@@ -55,11 +53,11 @@ class Conditions:
 def compare_report(conditions: Conditions, table: Table) -> str:
     """Markdown, to stand beside the folder of figures."""
     channels, height, width = conditions.shape
-    findings = "\n".join(_wrap(f"- {finding}", "  ") for finding in _findings(conditions, table))
+    findings = "\n".join(wrap(f"- {finding}", "  ") for finding in _findings(conditions, table))
     intro = (
         "A fully connected and a convolutional VAE, trained alike for "
         f"{_count(conditions.epochs, 'epoch')} with the `{conditions.likelihood}` likelihood and "
-        f"beta {conditions.beta:g}, and PCA as the linear floor; measured on "
+        f"beta {conditions.beta:.3g}, and PCA as the linear floor; measured on "
         f"{_count(conditions.test_images, 'test image')} of {channels} × {height} × {width} that "
         "neither training nor PCA has seen. One training run of each: what another seed could turn "
         "over is no finding."
@@ -75,11 +73,11 @@ def compare_report(conditions: Conditions, table: Table) -> str:
     )
     return f"""# FC against Conv: `{conditions.dataset}`, {conditions.latent_dim} latent dimensions
 
-{_wrap(intro)}
+{wrap(intro)}
 
 {_table(table)}
 
-{_wrap(notes)}
+{wrap(notes)}
 
 ## What the figures say
 
@@ -134,7 +132,8 @@ def _findings(conditions: Conditions, table: Table) -> list[str]:
     findings = [_on_bound(table), _on_pixels(table), _on_pca(conditions, table)]
     if conditions.pixel_entropy is not None:
         findings.append(_on_entropy(conditions.pixel_entropy, table))
-    return [*findings, _on_units(conditions.latent_dim, table), _on_price(table)]
+    findings += [_on_units(conditions.latent_dim, table), _on_price(table)]
+    return [finding for finding in findings if finding]
 
 
 def _on_bound(table: Table) -> str:
@@ -152,6 +151,8 @@ def _on_bound(table: Table) -> str:
 
 def _on_pixels(table: Table) -> str:
     lead = _value(table, "conv", "psnr") - _value(table, "fc", "psnr")
+    if not math.isfinite(lead):
+        return ""
     return (
         f"**Pixels.** Conv's reconstructions are {abs(lead):.2f} dB "
         f"{'above' if lead >= 0 else 'below'} FC's ({_show(table, 'conv', 'psnr')} against "
@@ -162,6 +163,8 @@ def _on_pixels(table: Table) -> str:
 
 def _on_pca(conditions: Conditions, table: Table) -> str:
     floor = _value(table, "pca", "psnr")
+    if not math.isfinite(floor):
+        return ""
     behind = {
         model: floor - _value(table, model, "psnr")
         for model in ("fc", "conv")
@@ -178,7 +181,7 @@ def _on_pca(conditions: Conditions, table: Table) -> str:
 def _mend(conditions: Conditions, table: Table) -> str:
     if conditions.beta > 1:
         return (
-            f"With beta {conditions.beta:g} a nat of KL weighs more than a nat of pixels; "
+            f"With beta {conditions.beta:.3g} a nat of KL weighs more than a nat of pixels; "
             "`objective.beta: 1.0` in `params.yaml` is the first thing to try."
         )
     if conditions.likelihood == "bernoulli":
@@ -203,7 +206,8 @@ def _on_entropy(entropy: float, table: Table) -> str:
     return (
         f"**The entropy floor.** Pixels are grey values, so no binary cross-entropy can fall below "
         f"their own entropy, {entropy:,.1f} nats/image on these test images. The −ELBO lies "
-        f"{above} nats/image above that floor; only this part can still be won."
+        f"{above} nats/image above that floor: at most this part can still be won, as codes "
+        "cost nats too."
     )
 
 
@@ -214,8 +218,8 @@ def _on_units(latent_dim: int, table: Table) -> str:
         text = f"All {latent_dim} are active in both models"
     else:
         text = (
-            f"Of {latent_dim}, {used['fc']} are active in FC and {used['conv']} in Conv; the others "
-            "tell the decoder next to nothing"
+            f"Of {latent_dim}, {used['fc']} are active in FC and {used['conv']} in Conv; the "
+            "others tell the decoder next to nothing"
         )
     return (
         f"**Latent units.** {text}. A unit carries {mean['fc']:.2f} (FC) and {mean['conv']:.2f} "
@@ -257,13 +261,6 @@ def _show(table: Table, model: str, key: str) -> str:
 
 def _nats(value: float) -> str:
     return format_number(abs(value), 1)
-
-
-def _wrap(text: str, indent: str = "") -> str:
-    """indent: of all lines but the first. A word is never broken: Markdown would put a space in."""
-    return fill(
-        text, PAGE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _count(number: int, noun: str) -> str:

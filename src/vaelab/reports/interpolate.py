@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 from vaelab.figures.common import NAMES
 from vaelab.figures.interpolate import KIND_NAMES
-from vaelab.reports.common import format_number, markdown_table
+from vaelab.reports.common import SAME, compare_figures, format_number, markdown_table, wrap
 
 Metrics = Mapping[str, Mapping[str, float | None]]  # fc, conv, pixels -> linear_step, … -> value
 
 ROW_NAMES = {**NAMES, "pixels": "Cross-fade of the originals"}
 DECIMALS = {"step": 4, "evenness": 3, "detour": 3}
-SAME = 0.05  # two figures within this share of the larger are called about equal
 READINGS = {  # what a larger, a smaller and an equal figure mean
     "step": ("changes more from step to step", "changes less from step to step", "changes as much"),
     "evenness": ("moves less evenly", "moves more evenly", "moves as evenly"),
@@ -74,7 +73,9 @@ def _table(metrics: Metrics) -> str:
 def _reading(metrics: Metrics) -> str:
     fc, conv = metrics["fc"], metrics["conv"]
     verdicts = [
-        _compare(figure, conv[f"linear_{figure}"], fc[f"linear_{figure}"], readings)
+        compare_figures(
+            conv[f"linear_{figure}"], fc[f"linear_{figure}"], readings, DECIMALS[figure], figure
+        )
         for figure, readings in READINGS.items()
     ]
     sentences = []
@@ -83,9 +84,8 @@ def _reading(metrics: Metrics) -> str:
         sentences.append(f"Beside FC on linear paths, Conv {', '.join(first)}, and {last}.")
     for model in ("fc", "conv"):
         slerp, linear = (metrics[model][f"{kind}_detour"] for kind in ("slerp", "linear"))
-        verdict = _compare(
-            "detour", slerp, linear, ("go a longer way", "go a shorter way", "go as long a way")
-        )
+        ways = ("go a longer way", "go a shorter way", "go as long a way")
+        verdict = compare_figures(slerp, linear, ways, DECIMALS["detour"], "detour")
         if verdict:
             sentences.append(f"Beside linear ones, {NAMES[model]}'s spherical paths {verdict}.")
     detours = [figures["linear_detour"] for figures in (fc, conv)]
@@ -94,16 +94,4 @@ def _reading(metrics: Metrics) -> str:
             "With detours this close to 1, the linear paths are little more than cross-fades of "
             "the two reconstructions."
         )
-    return "\n".join(sentences)
-
-
-def _compare(
-    figure: str, value: float | None, other: float | None, readings: tuple[str, str, str]
-) -> str:
-    """What holds of the first beside the second; nothing where one of them is not known."""
-    if value is None or other is None:
-        return ""
-    numbers = " against ".join(format_number(x, DECIMALS[figure]) for x in (value, other))
-    if abs(value - other) <= SAME * max(abs(value), abs(other)):
-        return f"{readings[2]} ({figure} {numbers})"
-    return f"{readings[value < other]} ({figure} {numbers})"
+    return wrap(" ".join(sentences))

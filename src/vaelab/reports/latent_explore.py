@@ -8,14 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from vaelab.figures.common import NAMES
-from vaelab.reports.common import format_number, markdown_table
+from vaelab.reports.common import SAME, compare_figures, format_number, markdown_table, wrap
+from vaelab.settings import ARCHITECTURES
 
 Figures = Mapping[str, Mapping[str, Any]]  # region -> figure -> value
 Metrics = Mapping[str, Figures]  # fc, conv, data -> …
 
-MODELS = ("fc", "conv")
 DECIMALS = {"radius": 2, "sharpness": 2, "diversity": 2, "nearest": 3}
-SAME = 0.05  # two figures within this share of the larger are called about equal
 COLLAPSED = 0.01  # nats
 FILLED = 5.0  # nats: beyond, encodings lie where q(z) is over a hundred times as dense as the prior
 
@@ -97,11 +96,16 @@ means of classes.
 
 
 def _table(names: Mapping[str, str], metrics: Metrics) -> str:
-    columns = ["Region", *(f"{NAMES[model]} {figure}" for model in MODELS for figure in DECIMALS)]
+    columns = [
+        "Region",
+        *(f"{NAMES[model]} {figure}" for model in ARCHITECTURES for figure in DECIMALS),
+    ]
     real = metrics["data"]["data"]
     rows = [["Real test images", *_cells(real), *_cells(real)]]
     for key, name in names.items():
-        rows.append([name, *(cell for model in MODELS for cell in _cells(metrics[model][key]))])
+        rows.append(
+            [name, *(cell for model in ARCHITECTURES for cell in _cells(metrics[model][key]))]
+        )
     return markdown_table(rows, columns)
 
 
@@ -113,14 +117,14 @@ def _readout_table(metrics: Metrics) -> str:
     factors = list(metrics["fc"]["readout"])
     rows = [
         [NAMES[model], *(format_number(metrics[model]["readout"][f]) for f in factors)]
-        for model in MODELS
+        for model in ARCHITECTURES
     ]
     return markdown_table(rows, ["R²", *(factor.replace("_", " ") for factor in factors)])
 
 
 def _reading(names: Mapping[str, str], metrics: Metrics, latent_dim: int) -> str:
     paragraphs = []
-    for model in MODELS:
+    for model in ARCHITECTURES:
         figures, real = metrics[model], metrics["data"]["data"]
         sentences = [
             _extremes(names, figures, real),
@@ -128,22 +132,26 @@ def _reading(names: Mapping[str, str], metrics: Metrics, latent_dim: int) -> str
             _prior(figures),
             _encodings(figures, latent_dim),
         ]
-        paragraphs.append(f"**{NAMES[model]}.** " + "\n".join(s for s in sentences if s))
+        paragraphs.append(wrap(" ".join([f"**{NAMES[model]}.**", *filter(None, sentences)])))
     return "\n\n".join(paragraphs)
 
 
 def _extremes(names: Mapping[str, str], figures: Figures, real: Mapping[str, Any]) -> str:
-    sharpest = max(names, key=lambda key: figures[key]["sharpness"])
-    varied = max(names, key=lambda key: figures[key]["diversity"])
+    parts = []
+    for figure, superlative in (("sharpness", "sharpest"), ("diversity", "most varied")):
+        known = [key for key in names if figures[key][figure] is not None]
+        if known:
+            most = max(known, key=lambda key: figures[key][figure])
+            share = format_number(figures[most][figure])
+            parts.append(f"{superlative} is *{names[most]}*, with {share} of real images' {figure}")
     nearest = min(names, key=lambda key: figures[key]["nearest"])
-    sharpness = format_number(figures[sharpest]["sharpness"])
-    diversity = format_number(figures[varied]["diversity"])
     distances = [format_number(x["nearest"], 3) for x in (figures[nearest], real)]
-    return (
-        f"Sharpest is *{names[sharpest]}*, with {sharpness} of real images' sharpness; most varied "
-        f"is *{names[varied]}*, with {diversity} of their diversity; closest to the training "
-        f"images is *{names[nearest]}*, at {distances[0]} (real test images: {distances[1]})."
+    parts.append(
+        f"closest to the training images is *{names[nearest]}*, at {distances[0]} (real test "
+        f"images: {distances[1]})"
     )
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _by_radius(names: Mapping[str, str], figures: Figures, real: Mapping[str, Any]) -> str:
@@ -157,18 +165,23 @@ def _by_radius(names: Mapping[str, str], figures: Figures, real: Mapping[str, An
         ("nearest", "the distance to the nearest training image", 3),
     ):
         values = [figures[key][figure] for key in keys]
+        if None in values:
+            continue
         numbers = ", ".join(format_number(value, decimals) for value in values)
         trends.append(f"{subject} {_trend(values)} ({numbers})")
     radii = ", ".join(f"{_radius(key):g}" for key in keys)
-    beyond = [f"{_radius(key):g} √d" for key in keys if figures[key]["nearest"] > real["nearest"]]
+    reach = (1.0 + SAME) * real["nearest"]
+    beyond = [f"{_radius(key):g} √d" for key in keys if figures[key]["nearest"] > reach]
     verdict = (
-        f"At {', '.join(beyond)} the images are farther from the training images than real test "
-        "images are: they have left the data."
+        f"At {' and '.join(beyond)} the images are clearly farther from the training images than "
+        "real test images are: they have left the data."
         if beyond
-        else "At none of them are the images farther from the training images than real test "
-        "images are."
+        else "At none of them are the images clearly farther from the training images than real "
+        "test images are."
     )
-    return f"Over the shells of {radii} √d {trends[0]}, {trends[1]}, and {trends[2]}. {verdict}"
+    *first, last = trends
+    listed = f"{', '.join(first)}, and {last}" if first else last
+    return f"Over the shells of {radii} √d {listed}. {verdict}"
 
 
 def _radius(key: str) -> float:
@@ -187,18 +200,15 @@ def _trend(values: Sequence[float]) -> str:
 
 def _prior(figures: Figures) -> str:
     prior, encoded = figures["prior"], figures["posterior"]
-    parts = [
-        _compare(prior["sharpness"], encoded["sharpness"], "sharper", "blurrier", "sharp"),
-        _compare(prior["diversity"], encoded["diversity"], "more varied", "less varied", "varied"),
-    ]
-    return f"Samples of the prior are {' and '.join(parts)} than decoded encodings of test images."
-
-
-def _compare(value: float, other: float, more: str, less: str, plain: str) -> str:
-    numbers = f"({format_number(value)} against {format_number(other)})"
-    if abs(value - other) <= SAME * max(value, other):
-        return f"about as {plain} {numbers}"
-    return f"{more if value > other else less} {numbers}"
+    readings = {
+        "sharpness": ("sharper", "blurrier", "about as sharp"),
+        "diversity": ("more varied", "less varied", "about as varied"),
+    }
+    parts = [compare_figures(prior[key], encoded[key], said) for key, said in readings.items()]
+    if not any(parts):
+        return ""
+    verdict = " and ".join(filter(None, parts))
+    return f"Samples of the prior are {verdict} than decoded encodings of test images."
 
 
 def _encodings(figures: Figures, latent_dim: int) -> str:
