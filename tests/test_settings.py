@@ -177,7 +177,7 @@ def test_a_date_is_no_seed(tmp_path: Path) -> None:
 def test_scientific_notation_means_a_number(tmp_path: Path) -> None:
     """PyYAML reads 1e-3 as text, DVC as a number; a person means the number."""
     path = tmp_path / "params.yaml"
-    path.write_text(PARAMS.read_text().replace("learning_rate: 0.003", "learning_rate: 1e-3"))
+    path.write_text(PARAMS.read_text().replace("learning_rate: 0.002", "learning_rate: 1e-3"))
     assert load_settings(path).train.learning_rate == 1e-3
 
 

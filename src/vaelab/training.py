@@ -34,6 +34,7 @@ from vaelab.objective import elbo_terms
 from vaelab.settings import ObjectiveSettings, TrainSettings
 
 WARM_UP = 0.05  # of all steps, in the cosine schedule
+MAX_GRADIENT_NORM = 200.0  # nats/image; as Child 2021 (VDVAE): a spike of logvar ends many a run
 CHECK_EVERY = 50  # steps between two looks at whether the loss is finite
 
 log = logging.getLogger("vaelab")
@@ -137,6 +138,7 @@ def train(
             loss = (terms.reconstruction + beta * terms.kl).mean()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(vae.parameters(), MAX_GRADIENT_NORM)
             optimiser.step()
 
             pending.append(torch.stack([terms.reconstruction.sum(), terms.kl.sum()]).detach())
