@@ -190,7 +190,8 @@ def _mend(conditions: Conditions, table: Table) -> str:
             "Gaussian of variance p(1 − p) would, a standard deviation of up to half the range of "
             "the pixels: detail gains few nats, so the codes carry no more than "
             f"{_show(table, 'fc', 'kl')} (FC) and {_show(table, 'conv', 'kl')} (Conv) of them. "
-            "`likelihood: gaussian` in `params.yaml` is the mend: it learns the size of the errors."
+            "`likelihood: gaussian` in `params.yaml` learns the size of the errors instead, and is "
+            "what to try."
         )
     return (
         "PCA minimises squared error alone and pays nothing for its codes, whereas a VAE also pays "

@@ -224,8 +224,8 @@ def _encodings(figures: Figures, latent_dim: int) -> str:
         "the encodings come close to filling N(0, I), and draws of the prior land where the "
         "decoder was trained"
         if gap <= FILLED
-        else "the encodings do not fill N(0, I), and most draws of the prior land where the "
-        "decoder was hardly trained"
+        else "the encodings do not fill N(0, I), and draws of the prior often land where encodings "
+        "are rare and the decoder was little trained"
     )
     return (
         f"Draws of q(z|x) over the test split have a norm of {format_number(norm * root, 1)} (root "
