@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from vaelab import repository
 from vaelab.errors import UserError
 from vaelab.settings import load_settings
 
@@ -69,7 +68,7 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 def failures() -> list[Path]:
     """The reasons of failures, a file for each stage; written by src/stages/stage.py."""
-    return sorted((repository.kept() / "failures").glob("*.txt"))
+    return sorted(Path(".vaelab/failures").glob("*.txt"))
 
 
 def summary(status: int) -> list[str]:

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from vaelab import repository
 from vaelab.errors import UserError
 
 log = logging.getLogger("vaelab")
 
+FAILURES = Path(".vaelab/failures")  # of this workspace: a queued experiment has its own
 KILLED = "ended before it could say why: killed, for want of memory perhaps"
 OUT_OF_MEMORY = "out of memory; try a smaller batch_size, image_size, limit, count or latent_dim"
 
@@ -43,7 +43,7 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _terminated)
     stage = os.environ.get("DVC_STAGE", f"{Path(sys.argv[0]).stem}@{dataset}")
-    failure = repository.kept() / "failures" / f"{stage}.txt"
+    failure = FAILURES / f"{stage}.txt"
     _keep(failure, KILLED)
     try:
         main(dataset)

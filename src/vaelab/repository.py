@@ -14,5 +14,5 @@ def root() -> Path:
 
 
 def kept() -> Path:
-    """`.vaelab/`: checkpoints, locks and the reasons of failures. DVC does not know it."""
+    """`.vaelab/`: checkpoints and locks. DVC does not know it."""
     return root() / ".vaelab"
