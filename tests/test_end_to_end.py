@@ -27,21 +27,36 @@ PARAMS = {
     },
     "model": {
         "latent_dim": 4,
-        "likelihood": "bernoulli",
-        "fc": {"hidden": [8]},
+        "likelihood": "discretized_logistic",
+        "sigma": "learned",
+        "posterior": "gaussian",
+        "fc": {"width": 8, "blocks": 1},
         "conv": {"width": 4},
     },
-    "objective": {"beta": 1.0, "kl_warmup_epochs": 0},
+    "objective": {"beta": 1.0, "free_bits": 0.0, "kl_warmup_epochs": 0, "kl_cycles": 1},
     "train": {
         "epochs": 2,
         "batch_size": 16,
+        "flip": False,
+        "optimiser": "muon",
         "learning_rate": 1e-3,
         "schedule": "cosine",
-        "seed": 0,
+        "seeds": [0, 1],
         "device": "cpu",
         "precision": "float32",
     },
-    "compare": {"elbo_samples": 1, "images": 2, "samples": 4, "seed": 0},
+    "compare": {
+        "elbo_samples": 1,
+        "iw_samples": 2,
+        "generated": 64,
+        "temperature": 0.7,
+        "mixture_components": 2,
+        "flow_steps": 5,
+        "inception_weights": None,
+        "images": 2,
+        "samples": 4,
+        "seed": 0,
+    },
     "interpolate": {"pairs": 1, "steps": 3, "seed": 0},
     "latent_explore": {
         "samples": 8,
@@ -129,9 +144,10 @@ def outputs(dataset: str) -> list[str]:
         f"data/{dataset}/meta.json",
         *(f"data/{dataset}/{split}.npy" for split in ("train", "val", "test")),
         *(
-            f"models/{dataset}/{model}/{file}"
+            f"models/{dataset}/{model}/seed_{seed}/{file}"
             for model in ("fc", "conv")
-            for file in ("weights.safetensors", "config.json", "run.json")
+            for seed in PARAMS["train"]["seeds"]
+            for file in ("weights.safetensors", "config.json", "run.json", "metrics.json")
         ),
         *(f"reports/{dataset}/{model}/history.csv" for model in ("fc", "conv")),
         *(f"metrics/{dataset}/{name}.json" for name in ("fc", "conv", *EVALUATION)),
@@ -147,7 +163,8 @@ def check_mlflow(root: Path) -> None:
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id])
         assert {run.data.tags["stage"] for run in runs} == TRAINING | EVALUATION
-        assert len(runs) == len(TRAINING | EVALUATION)
+        seeds = PARAMS["train"]["seeds"]
+        assert len(runs) == len(TRAINING) * len(seeds) + len(EVALUATION)
         for run in runs:
             assert run.info.status == "FINISHED"
             assert run.data.params["model.latent_dim"] == "4"
@@ -156,8 +173,11 @@ def check_mlflow(root: Path) -> None:
             assert client.list_artifacts(run.info.run_id)
         by_name = {run.info.run_name: run.info.run_id for run in runs}
         for model in ("fc", "conv"):
-            history = client.get_metric_history(by_name[f"{model}-z4"], "val_elbo")
-            assert [point.step for point in history] == [1, 2]
+            for seed in seeds:
+                run_id = by_name[f"{model}-z4-s{seed}"]
+                history = client.get_metric_history(run_id, "val_elbo")
+                assert [point.step for point in history] == [1, 2]
+                assert client.get_run(run_id).data.tags["seed"] == str(seed)
 
 
 def run_names(root: Path, dataset: str) -> set[str | None]:
@@ -187,9 +207,9 @@ def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
 
     repository.set_params(model={"latent_dim": 3})
     assert repository.repro("--glob", "*@shapes") == stages(TRAINING | EVALUATION, "shapes")
-    config = json.loads((repository.root / "models/shapes/conv/config.json").read_text())
+    config = json.loads((repository.root / "models/shapes/conv/seed_1/config.json").read_text())
     assert config["latent_dim"] == 3
-    assert {"fc-z3", "conv-z3", "compare-z3"} <= run_names(repository.root, "shapes")
+    assert {"fc-z3-s0", "conv-z3-s1", "compare-z3"} <= run_names(repository.root, "shapes")
 
     repository.set_params(datasets={"pictures": PARAMS["datasets"]["pictures"] | {"seed": 1}})
     assert repository.repro("--glob", "download@*") == {"download@pictures"}
@@ -223,7 +243,7 @@ def test_the_graph_of_every_kind_of_change(tmp_path: Path) -> None:
 
     repository.set_params(model={"latent_dim": 3})
     assert repository.repro() == stages(TRAINING | EVALUATION, *both)
-    repository.set_params(model={"fc": {"hidden": [9]}})
+    repository.set_params(model={"fc": {"width": 9, "blocks": 1}})
     assert repository.repro("train_fc@shapes", "train_conv@shapes", "interpolate@shapes") == {
         "train_fc@shapes",
         "interpolate@shapes",

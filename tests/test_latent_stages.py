@@ -71,7 +71,7 @@ def write_data(
 def write_params(**changes: Any) -> None:
     tree = yaml.safe_load(PARAMS.read_text())
     tree["datasets"] = {"toys": {"source": "shapes", "image_size": 16, "count": 90}}
-    tree["model"] |= {"latent_dim": 4, "fc": {"hidden": [8]}, "conv": {"width": 2}}
+    tree["model"] |= {"latent_dim": 4, "fc": {"width": 8, "blocks": 1}, "conv": {"width": 2}}
     tree["train"] |= {"device": "cpu"}
     tree["interpolate"] = {"pairs": 2, "steps": 3, "seed": 0} | changes.pop("interpolate", {})
     tree["latent_explore"] |= {"samples": 9, "traversals": 6}

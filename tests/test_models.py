@@ -2,31 +2,35 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from vaelab.errors import UserError
-from vaelab.models import CONFIG, VAE, WEIGHTS, VAEConfig
-from vaelab.models.conv import sides
-from vaelab.models.load import BUILDERS, load_vae
-from vaelab.settings import ARCHITECTURES, Architecture
+from vaelab.likelihoods import LIKELIHOODS
+from vaelab.models import CONFIG, VAE, WEIGHTS, VAEConfig, seed_dir
+from vaelab.models.conv import build_conv, conv_config, sides
+from vaelab.models.fc import build_fc, fc_config
+from vaelab.models.load import BUILDERS, load_vae, load_vaes
+from vaelab.settings import (
+    ARCHITECTURES,
+    Architecture,
+    ConvSettings,
+    FCSettings,
+    ModelSettings,
+    load_settings,
+)
 
 CPU = torch.device("cpu")
-NETS = {"fc": {"hidden": [24, 12]}, "conv": {"width": 4}}
+NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
 
 
-def build(
-    architecture: Architecture, channels: int = 3, side: int = 16, likelihood: str = "bernoulli"
-) -> VAE:
-    config = VAEConfig(
-        architecture=architecture,
-        shape=(channels, side, side),
-        latent_dim=6,
-        likelihood=likelihood,
-        net=NETS[architecture],
+def build(architecture: Architecture, channels: int = 3, side: int = 16, **config: Any) -> VAE:
+    fields = {"latent_dim": 6, "likelihood": "bernoulli", "net": NETS[architecture]} | config
+    return BUILDERS[architecture](
+        VAEConfig(architecture=architecture, shape=(channels, side, side), **fields)
     )
-    return BUILDERS[architecture](config)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -119,10 +123,10 @@ def test_architectures_differ_in_their_nets_only(architecture: Architecture) -> 
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_save_and_load(architecture: Architecture, likelihood: str, tmp_path: Path) -> None:
     vae = build(architecture, likelihood=likelihood)
-    vae.save(tmp_path / "model")
+    vae.save(seed_dir(tmp_path / "model", 0))
     loaded = load_vae(tmp_path / "model", CPU)
     assert loaded.config == vae.config
     assert not loaded.training
@@ -130,6 +134,49 @@ def test_save_and_load(architecture: Architecture, likelihood: str, tmp_path: Pa
     saved = vae.state_dict()
     assert list(loaded.state_dict()) == list(saved)
     assert all(torch.equal(tensor, saved[name]) for name, tensor in loaded.state_dict().items())
+
+
+def test_the_models_of_all_seeds_are_loaded_in_their_order(tmp_path: Path) -> None:
+    for seed in (10, 2):
+        build("conv", latent_dim=seed).save(seed_dir(tmp_path, seed))
+    loaded = load_vaes(tmp_path, CPU)
+    assert {seed: vae.latent_dim for seed, vae in loaded.items()} == {2: 2, 10: 10}
+    assert list(loaded) == [2, 10]
+    assert load_vae(tmp_path, CPU).latent_dim == 2
+
+
+def model_settings(**change: object) -> ModelSettings:
+    settings = load_settings(Path(__file__).parents[1] / "params.yaml").model
+    return settings.model_copy(update=change)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64)])
+def test_fc_has_as_many_parameters_as_conv(shape: tuple[int, int, int]) -> None:
+    fc, conv = fc_config(model_settings(), shape), conv_config(model_settings(), shape)
+    counts = [build_fc(fc).parameter_count(), build_conv(conv).parameter_count()]
+    assert abs(counts[0] / counts[1] - 1) <= 0.02
+    assert isinstance(fc.net["width"], int)
+
+
+def test_a_width_that_is_named_is_taken() -> None:
+    model = model_settings(fc=FCSettings(width=77, blocks=2))
+    assert fc_config(model, (3, 32, 32)).net == {"width": 77, "blocks": 2}
+
+
+def test_a_conv_too_small_to_be_matched_is_one_line() -> None:
+    model = model_settings(latent_dim=2, conv=ConvSettings(width=1))
+    with pytest.raises(
+        UserError, match=r"no model\.fc\.width gives FC within 2% as many .* Conv's"
+    ):
+        fc_config(model, (3, 64, 64))
+
+
+def test_a_point_posterior_is_its_mean() -> None:
+    vae = build("conv", posterior="point")
+    posterior = vae.encode(torch.rand(2, *vae.config.shape))
+    assert torch.equal(posterior.sample(), posterior.mu)
+    assert not vae.stochastic
+    assert build("conv").stochastic
 
 
 def break_nothing_there(folder: Path) -> None:
@@ -166,8 +213,8 @@ def break_agreement(folder: Path) -> None:
 )
 def test_a_broken_folder_is_one_line(damage, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     folder = tmp_path / "cifar10" / "conv"
-    build("conv").save(folder)
-    damage(folder)
+    build("conv").save(seed_dir(folder, 0))
+    damage(seed_dir(folder, 0))
     with pytest.raises(UserError) as caught:
         load_vae(folder, CPU)
     message = str(caught.value)

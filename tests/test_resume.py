@@ -22,7 +22,7 @@ def prepare(folder: Path) -> None:
     """A working folder with small settings and the built-in data set."""
     tree = yaml.safe_load((PROJECT / "params.yaml").read_text())
     tree["datasets"] = {"shapes": {"source": "shapes", "image_size": 16, "count": 600}}
-    tree["model"] |= {"latent_dim": 8, "fc": {"hidden": [32]}, "conv": {"width": 8}}
+    tree["model"] |= {"latent_dim": 8, "fc": {"width": 32, "blocks": 1}, "conv": {"width": 8}}
     tree["train"] |= {"epochs": EPOCHS, "batch_size": 32, "device": "cpu"}
     folder.mkdir()
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))
@@ -67,7 +67,10 @@ def test_killed_at_four_moments(tmp_path: Path) -> None:
     assert start("train_conv", cut).wait() == 0
     assert (cut / "train_conv.log").read_text().count("going on after epoch") == 3
 
-    for file in ("models/shapes/conv/weights.safetensors", "reports/shapes/conv/history.csv"):
+    for file in (
+        "models/shapes/conv/seed_0/weights.safetensors",
+        "reports/shapes/conv/history.csv",
+    ):
         assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
     assert not list((cut / ".vaelab" / "checkpoints").rglob("*.pt"))
 

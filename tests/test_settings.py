@@ -39,8 +39,16 @@ def test_the_projects_own_file_is_valid() -> None:
         (("model", "latent_dim"), "64", "model.latent_dim is '64'; allowed: integer"),
         (("model", "latent_dim"), True, "model.latent_dim is True; allowed: integer"),
         (("model", "latent_dim"), 0, "model.latent_dim is 0; allowed: greater than or equal to 1"),
-        (("model", "likelihood"), "mse", "model.likelihood is 'mse'; allowed: 'bernoulli' or"),
-        (("model", "fc", "hidden"), [], "model.fc.hidden is []; allowed: 1 or more"),
+        (("model", "likelihood"), "mse", "model.likelihood is 'mse'; allowed: 'bernoulli', 'con"),
+        (
+            ("model", "fc", "width"),
+            "wide",
+            "model.fc.width is 'wide'; allowed: match_conv, or a whole",
+        ),
+        (("model", "sigma"), 0.0, "model.sigma is 0.0; allowed: learned, or a number above 0"),
+        (("model", "sigma"), 0.1, "model: sigma can be fixed for gaussian only, not for "),
+        (("train", "seeds"), [], "train.seeds is []; allowed: 1 or more"),
+        (("train", "seeds"), [1, 0], "train.seeds is [1, 0]; allowed: different seeds in rising"),
         (("model",), None, "model is None; allowed: a mapping"),
         (("train", "learning_rate"), "fast", "train.learning_rate is 'fast'; allowed: number"),
         (("train", "learning_rate"), float("nan"), "train.learning_rate is nan; allowed: a finite"),
@@ -72,7 +80,7 @@ def test_the_projects_own_file_is_valid() -> None:
         ),
         (("latent_explore", "temperatures"), [0.5, 0.5], "latent_explore.temperatures is [0.5, 0."),
         (("model", "latent_dim"), 10**20, "allowed: less than or equal to 8192"),
-        (("model", "fc", "hidden"), [10**8], "model.fc.hidden.0 is 100000000; allowed: less than"),
+        (("model", "fc", "width"), 10**8, "model.fc.width is 100000000; allowed: match_conv"),
         (("model", "conv", "width"), 2000, "model.conv.width is 2000; allowed: less than or equal"),
         (("train", "learning_rate"), 1e300, "train.learning_rate is 1e+300; allowed: less than or"),
         (("train", "device"), "cuda:1000", "train.device is 'cuda:1000'; allowed: auto, cpu, cuda"),
@@ -177,7 +185,7 @@ def test_a_date_is_no_seed(tmp_path: Path) -> None:
 def test_scientific_notation_means_a_number(tmp_path: Path) -> None:
     """PyYAML reads 1e-3 as text, DVC as a number; a person means the number."""
     path = tmp_path / "params.yaml"
-    path.write_text(PARAMS.read_text().replace("learning_rate: 0.002", "learning_rate: 1e-3"))
+    path.write_text(PARAMS.read_text().replace("learning_rate: 0.005", "learning_rate: 1e-3"))
     assert load_settings(path).train.learning_rate == 1e-3
 
 

@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,13 +20,15 @@ from vaelab.models.fc import build_fc
 from vaelab.settings import Architecture, ObjectiveSettings, TrainSettings
 
 CPU = torch.device("cpu")
-OBJECTIVE = ObjectiveSettings(beta=1.0, kl_warmup_epochs=1.5)
+OBJECTIVE = ObjectiveSettings(beta=1.0, free_bits=0.0, kl_warmup_epochs=1.5, kl_cycles=1)
 TRAIN = TrainSettings(
     epochs=4,
     batch_size=16,
+    flip=True,
+    optimiser="muon",
     learning_rate=2e-3,
     schedule="cosine",
-    seed=3,
+    seeds=[3],
     device="cpu",
     precision="auto",
 )
@@ -55,17 +58,13 @@ def images(tmp_path: Path) -> ImageArrays:
     return ImageArrays.open(tmp_path / "blobs")
 
 
-def build(architecture: Architecture = "conv") -> VAE:
-    net = {"conv": {"width": 4}, "fc": {"hidden": [24]}}[architecture]
-    config = VAEConfig(
-        architecture=architecture,
-        shape=(3, 16, 16),
-        latent_dim=5,
-        likelihood="bernoulli",
-        net=net,
+def build(architecture: Architecture = "conv", **config: Any) -> VAE:
+    net = {"conv": {"width": 4}, "fc": {"width": 24, "blocks": 1}}[architecture]
+    fields = {"latent_dim": 5, "likelihood": "bernoulli", "net": net} | config
+    torch.manual_seed(3)
+    return {"conv": build_conv, "fc": build_fc}[architecture](
+        VAEConfig(architecture=architecture, shape=(3, 16, 16), **fields)
     )
-    torch.manual_seed(TRAIN.seed)
-    return {"conv": build_conv, "fc": build_fc}[architecture](config)
 
 
 class Stopped(Exception):
@@ -78,6 +77,9 @@ def run(
     architecture: Architecture = "conv",
     settings: TrainSettings = TRAIN,
     stop_after: int | None = None,
+    seed: int = 3,
+    objective: ObjectiveSettings = OBJECTIVE,
+    **config: Any,
 ) -> tuple[training.Trained, list[training.Epoch]]:
     folder.mkdir(exist_ok=True)
     seen: list[training.Epoch] = []
@@ -87,8 +89,9 @@ def run(
         if epoch.number == stop_after:
             raise Stopped
 
-    vae = build(architecture)
-    trained = training.train(vae, images, OBJECTIVE, settings, CPU, Checkpoint(folder), on_epoch)
+    vae = build(architecture, **config)
+    checkpoint = Checkpoint(folder)
+    trained = training.train(vae, images, objective, settings, seed, CPU, checkpoint, on_epoch)
     return trained, seen
 
 
@@ -98,14 +101,19 @@ def assert_same_weights(a: VAE, b: VAE) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["fc", "conv"])
-@pytest.mark.parametrize("stop_after", [1, 3])
+@pytest.mark.parametrize(("optimiser", "stop_after"), [("muon", 1), ("muon", 3), ("adam", 2)])
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    images: ImageArrays, tmp_path: Path, architecture: Architecture, stop_after: int
+    images: ImageArrays,
+    tmp_path: Path,
+    architecture: Architecture,
+    optimiser: str,
+    stop_after: int,
 ) -> None:
-    whole, _ = run(images, tmp_path / "whole", architecture)
+    settings = TRAIN.model_copy(update={"optimiser": optimiser})
+    whole, _ = run(images, tmp_path / "whole", architecture, settings)
     with pytest.raises(Stopped):
-        run(images, tmp_path / "cut", architecture, stop_after=stop_after)
-    resumed, seen = run(images, tmp_path / "cut", architecture)
+        run(images, tmp_path / "cut", architecture, settings, stop_after)
+    resumed, seen = run(images, tmp_path / "cut", architecture, settings)
     assert_same_weights(whole.vae, resumed.vae)
     assert whole.history == resumed.history
     # those before the stop are handed over again, for their log may have been cut off or lost
@@ -118,7 +126,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
     first, _ = run(images, tmp_path / "a")
     again, _ = run(images, tmp_path / "b")
     assert_same_weights(first.vae, again.vae)
-    other, _ = run(images, tmp_path / "c", settings=TRAIN.model_copy(update={"seed": 4}))
+    other, _ = run(images, tmp_path / "c", seed=4)
     assert other.history[-1] != first.history[-1]
 
 
@@ -144,14 +152,57 @@ def test_the_history_is_wide_and_the_metrics_are_its_last_line(
     images: ImageArrays, tmp_path: Path
 ) -> None:
     trained, _ = run(images, tmp_path / "a")
-    trained.save(tmp_path / "model", tmp_path / "m" / "conv.json", tmp_path / "r" / "history.csv")
-    history = pd.read_csv(tmp_path / "r" / "history.csv")
-    metrics = json.loads((tmp_path / "m" / "conv.json").read_text())
+    trained.save(tmp_path / "model")
+    history = pd.read_csv(tmp_path / "model" / "history.csv")
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
     assert list(history["epoch"]) == [1, 2, 3, 4]
     last = history.iloc[-1]
     assert metrics["elbo"] == pytest.approx(last["val_elbo"])
     assert metrics["elbo"] == pytest.approx(-(metrics["reconstruction"] + metrics["kl"]))
     assert metrics["psnr"] == pytest.approx(10 * np.log10(1 / metrics["mse"]))
+
+
+def test_several_seeds_are_averaged(images: ImageArrays, tmp_path: Path) -> None:
+    seeds = [run(images, tmp_path / f"{seed}", seed=seed)[0] for seed in (3, 4)]
+    metrics_file, history_file = tmp_path / "m" / "conv.json", tmp_path / "r" / "history.csv"
+    training.save_means(seeds, metrics_file, history_file)
+    metrics, history = json.loads(metrics_file.read_text()), pd.read_csv(history_file)
+    each = [trained.history[1]["val_kl"] for trained in seeds]
+    assert each[0] != each[1]
+    assert history["val_kl"][1] == pytest.approx(sum(each) / 2)
+    assert list(history["epoch"]) == [1, 2, 3, 4]
+    assert metrics["kl"] == pytest.approx(history["val_kl"][3])
+    assert metrics["seeds"] == 2
+
+
+def test_a_point_posterior_is_trained_on_the_distortion_alone(
+    images: ImageArrays, tmp_path: Path
+) -> None:
+    trained, _ = run(images, tmp_path / "a", posterior="point")
+    other = OBJECTIVE.model_copy(update={"beta": 50.0})
+    again, _ = run(images, tmp_path / "b", objective=other, posterior="point")
+    assert_same_weights(trained.vae, again.vae)
+    first, last = trained.history[0], trained.history[-1]
+    assert last["val_reconstruction"] < first["val_reconstruction"]
+    assert last["val_kl"] == float("inf")
+    trained.save(tmp_path / "model")
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert metrics["kl"] is None
+    assert metrics["reconstruction"] == last["val_reconstruction"]
+
+
+def test_free_bits_keep_dimensions_from_collapsing(images: ImageArrays, tmp_path: Path) -> None:
+    """Under a high beta all dimensions collapse; what costs nothing is kept."""
+    kl = {}
+    settings = TRAIN.model_copy(update={"epochs": 12, "learning_rate": 5e-3})
+    for free_bits in (0.0, 0.5):
+        objective = ObjectiveSettings(
+            beta=200.0, free_bits=free_bits, kl_warmup_epochs=0.0, kl_cycles=1
+        )
+        trained, _ = run(images, tmp_path / f"{free_bits}", settings=settings, objective=objective)
+        kl[free_bits] = trained.metrics["kl"]
+    assert kl[0.0] < 0.5
+    assert kl[0.5] > 1.0
 
 
 @pytest.mark.parametrize("bad_epoch", [0, 2])
@@ -208,12 +259,56 @@ def test_the_constant_schedule_is_constant() -> None:
 
 
 def test_the_kl_weight_grows_linearly_to_beta() -> None:
-    objective = ObjectiveSettings(beta=4.0, kl_warmup_epochs=2.0)
-    assert training.beta_at(0.0, objective) == 0.0
-    assert training.beta_at(0.5, objective) == pytest.approx(1.0)
-    assert training.beta_at(2.0, objective) == 4.0
-    assert training.beta_at(9.0, objective) == 4.0
-    assert training.beta_at(0.0, ObjectiveSettings(beta=1.0, kl_warmup_epochs=0.0)) == 1.0
+    objective = OBJECTIVE.model_copy(update={"beta": 4.0, "kl_warmup_epochs": 2.0})
+    assert training.beta_at(0.0, 10, objective) == 0.0
+    assert training.beta_at(0.5, 10, objective) == pytest.approx(1.0)
+    assert training.beta_at(2.0, 10, objective) == 4.0
+    assert training.beta_at(9.0, 10, objective) == 4.0
+    at_once = OBJECTIVE.model_copy(update={"kl_warmup_epochs": 0.0})
+    assert training.beta_at(0.0, 10, at_once) == 1.0
+
+
+def test_the_kl_weight_starts_again_in_each_cycle() -> None:
+    objective = OBJECTIVE.model_copy(update={"beta": 4.0, "kl_warmup_epochs": 2.0, "kl_cycles": 2})
+    weights = [training.beta_at(epoch, 10, objective) for epoch in range(10)]
+    assert weights == [0.0, 2.0, 4.0, 4.0, 4.0] * 2
+
+
+def test_flips_mirror_half_of_the_images_left_to_right(
+    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals = torch.from_numpy(np.array(images.train.images)) / 255.0
+    seen: list[torch.Tensor] = []
+    elbo_terms = training.elbo_terms
+
+    def watched(vae: VAE, batch: torch.Tensor, *arguments: torch.Generator) -> object:
+        seen.append(batch)
+        return elbo_terms(vae, batch, *arguments)
+
+    monkeypatch.setattr(training, "elbo_terms", watched)
+    for flip in (True, False):
+        seen.clear()
+        run(images, tmp_path / f"{flip}", settings=TRAIN.model_copy(update={"flip": flip}))
+        shown = torch.cat(seen).flatten(1)
+        as_they_are = torch.cdist(shown, originals.flatten(1)).min(1).values < 1e-4
+        mirrored = torch.cdist(shown, originals.flip(3).flatten(1)).min(1).values < 1e-4
+        assert (as_they_are | mirrored).all()
+        assert mirrored.float().mean() == pytest.approx(0.5 if flip else 0.0, abs=0.1)
+
+
+def test_muon_moves_a_matrix_as_far_in_every_direction() -> None:
+    """Adam's step for a gradient of rank 1 is of rank 1 or so; Muon's singular values are equal."""
+    vae = build("fc")
+    muon, adam = training.build_optimisers(vae, TRAIN)
+    matrix = vae.encoder[1][0].weight  # type: ignore[index]
+    before = matrix.detach().clone()
+    matrix.grad = torch.randn_like(matrix) @ torch.diag(torch.logspace(0, -2, matrix.shape[1]))
+    muon.step()
+    step = torch.linalg.svdvals(matrix.detach() - before)
+    assert step.min() > 0.4 * step.max()
+    grouped = [parameter for each in (muon, adam) for parameter in each.param_groups[0]["params"]]
+    assert {id(each) for each in grouped} == {id(each) for each in vae.parameters()}
+    assert len(grouped) == len(list(vae.parameters()))
 
 
 def test_checkpoints_of_other_settings_do_not_meet(

@@ -5,11 +5,11 @@ python src/stages/train_conv.py cifar10
 
 from stage import run_stage
 from train_model import train_model
-from vaelab.models.conv import build_conv
+from vaelab.models.conv import build_conv, conv_config
 
 
 def main(dataset: str) -> None:
-    train_model(dataset, "conv", build_conv)
+    train_model(dataset, "conv", conv_config, build_conv)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The evidence lower bound and its terms, in nats per image.
 
     terms = elbo_terms(vae, images, generator)
-    loss = (terms.reconstruction + beta * terms.kl).mean()
+    loss = terms.reconstruction.mean() + beta * charged_rate(terms.kl_per_dimension, free_bits)
 
-Sums run over pixels and latent dimensions; the mean over the batch is the caller's.
+Sums run over pixels and latent dimensions.
 """
 
 from __future__ import annotations
@@ -42,6 +42,16 @@ def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
     Kingma & Welling 2014, appendix B.
     """
     return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar)
+
+
+def charged_rate(kl_per_dimension: Tensor, free_bits: float) -> Tensor:
+    """The batch's mean KL, of which each dimension's first `free_bits` nats cost nothing.
+
+    kl_per_dimension: (B, latent_dim). A dimension that lies below is charged for `free_bits`, so
+    that nothing pulls it further down to the prior. Returns (). Kingma et al. 2016 (arXiv
+    1606.04934), equation 15, with a group for each dimension.
+    """
+    return kl_per_dimension.mean(0).clamp(min=free_bits).sum()
 
 
 def elbo_terms(vae: VAE, images: Tensor, generator: torch.Generator | None = None) -> ELBOTerms:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -28,6 +29,9 @@ from vaelab.errors import UserError
 
 Architecture = Literal["fc", "conv"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+
+LikelihoodName = Literal["bernoulli", "continuous_bernoulli", "gaussian", "discretized_logistic"]
+PosteriorName = Literal["gaussian", "point"]
 
 RESERVED_NAMES = {"downloads"}  # data/downloads is the archives' folder
 DATASET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -64,6 +68,12 @@ def _told_apart(values: list[float]) -> list[float]:
     if len({f"{value:g}" for value in values}) < len(values):  # as the outputs name them
         raise ValueError("numbers that differ within their first six digits")
     return values
+
+
+def _rising(seeds: list[int]) -> list[int]:
+    if any(before >= after for before, after in pairwise(seeds)):
+        raise ValueError("different seeds in rising order")
+    return seeds
 
 
 def _of_two_images(pairs: int | list[list[int]]) -> int | list[list[int]]:
@@ -144,9 +154,9 @@ Recipe = Annotated[
 
 
 class FCSettings(Section):
-    hidden: Annotated[
-        list[Annotated[int, Field(ge=1, le=16_384)]], Field(min_length=1, max_length=16)
-    ]  # encoder's widths; decoder reversed
+    # match_conv: what gives FC as many parameters as Conv
+    width: Literal["match_conv"] | Annotated[int, Field(ge=1, le=16_384)]
+    blocks: Annotated[int, Field(ge=0, le=16)]  # residual blocks in each net
 
 
 class ConvSettings(Section):
@@ -156,22 +166,36 @@ class ConvSettings(Section):
 
 class ModelSettings(Section):
     latent_dim: Annotated[int, Field(ge=1, le=8192)]
-    likelihood: Literal["bernoulli", "gaussian"]
+    likelihood: LikelihoodName
+    sigma: Literal["learned"] | Annotated[Float, Field(gt=0, le=100)]  # of `gaussian`
+    posterior: PosteriorName
     fc: FCSettings
     conv: ConvSettings
+
+    @model_validator(mode="after")
+    def _sigma_of_gaussian(self) -> ModelSettings:
+        if self.sigma != "learned" and self.likelihood != "gaussian":
+            raise ValueError(f"sigma can be fixed for gaussian only, not for {self.likelihood}")
+        return self
 
 
 class ObjectiveSettings(Section):
     beta: Annotated[Float, Field(ge=0, le=1_000_000)]
+    free_bits: Annotated[Float, Field(ge=0, le=1000)]  # nats for each latent dimension
     kl_warmup_epochs: Annotated[Float, Field(ge=0, le=100_000)]
+    kl_cycles: Annotated[int, Field(ge=1, le=1000)]
 
 
 class TrainSettings(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    flip: bool  # mirror every other image at random
+    optimiser: Literal["adam", "muon"]
     learning_rate: Annotated[Float, Field(gt=0, le=1)]
     schedule: Literal["constant", "cosine"]
-    seed: Seed
+    seeds: Annotated[
+        list[Seed], Field(min_length=1, max_length=20), AfterValidator(_rising)
+    ]  # a model is trained from each
     device: Device
     precision: Literal["auto", "float32", "bfloat16"]
 
@@ -180,7 +204,13 @@ class TrainSettings(Section):
 
 
 class CompareSettings(Section):
-    elbo_samples: Annotated[int, Field(ge=1, le=1000)]  # draws of z for each test image
+    elbo_samples: Annotated[int, Field(ge=1, le=10_000)]  # draws of z for each test image
+    iw_samples: Annotated[int, Field(ge=1, le=10_000)]
+    generated: Annotated[int, Field(ge=64, le=100_000)]  # images judged, of each sampler
+    temperature: Annotated[Float, Field(gt=0, le=10)]
+    mixture_components: Annotated[int, Field(ge=1, le=1000)]
+    flow_steps: Annotated[int, Field(ge=1, le=10_000_000)]
+    inception_weights: str | None
     images: Annotated[int, Field(ge=2, le=24)]  # columns of the reconstruction grid
     samples: Annotated[int, Field(ge=4, le=256)]
     seed: Seed
@@ -345,6 +375,14 @@ RECIPES: dict[str, type[Section]] = {
 }
 
 
+EITHER = {  # settings of one kind or another, and what is allowed
+    "model.sigma": "learned, or a number above 0 and up to 100",
+    "model.fc.width": "match_conv, or a whole number from 1 to 16384",
+    "interpolate.pairs": "a number of pairs from 1 to 12, "
+    "or a list of 1 to 12 pairs of test image numbers such as [[3, 14], [15, 92]]",
+}
+
+
 def _explain(error: ValidationError) -> str:
     """The first of pydantic's complaints as one line, in the file's own terms.
 
@@ -355,8 +393,9 @@ def _explain(error: ValidationError) -> str:
     where = list(first["loc"])
     if len(where) >= 3 and where[0] == "datasets":
         del where[2]  # pydantic's mark of the recipe's kind
-    if "pairs" in where:
-        del where[where.index("pairs") + 1 :]  # the branches of a union
+    either = next((path for path in EITHER if where[: path.count(".") + 1] == path.split(".")), "")
+    if either:
+        where = list(either.split("."))  # without pydantic's branches of the union
     key = ".".join(str(part) for part in where)
     found = f"{key} is {_short(first['input'])}; allowed:"
     match first["type"]:
@@ -383,11 +422,8 @@ def _explain(error: ValidationError) -> str:
             text = (
                 f"{key} has {first['ctx']['actual_length']}; allowed: {first['ctx']['max_length']}"
             )
-        case _ if "pairs" in where:
-            text = (
-                f"{found} a number of pairs from 1 to 12, "
-                "or a list of 1 to 12 pairs of test image numbers such as [[3, 14], [15, 92]]"
-            )
+        case _ if either:
+            text = f"{found} {EITHER[either]}"
         case _:
             rule = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
             text = f"{found} {rule}"

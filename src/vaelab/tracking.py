@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sqlite3
 import subprocess
@@ -49,16 +50,18 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
         """Log the final figures; None stands for a figure that does not apply."""
-        known = {key: value for key, value in metrics.items() if value is not None}
-        self._log(known, 0, int(time.time() * 1000))
+        self._log(metrics, 0, int(time.time() * 1000))
 
-    def _log(self, metrics: Mapping[str, float], step: int, timestamp_ms: int) -> None:
+    def _log(self, metrics: Mapping[str, float | None], step: int, timestamp_ms: int) -> None:
+        """What is not finite, as a point posterior's KL, is left out: not every store takes it."""
         from mlflow.entities import Metric
 
         self._client.log_batch(
             self.id,
             metrics=[
-                Metric(key, float(value), timestamp_ms, step) for key, value in metrics.items()
+                Metric(key, float(value), timestamp_ms, step)
+                for key, value in metrics.items()
+                if value is not None and math.isfinite(value)
             ],
         )
 
@@ -82,10 +85,12 @@ def run(
     *,
     name: str,
     model: Architecture | None = None,
+    seed: int | None = None,
     resume: str | None = None,
 ) -> Iterator[Run]:
     """One stage's run: FINISHED at the end, KILLED when stopped, FAILED on any other exception.
 
+    seed: of the one model that the run trains.
     resume: the id of a run to go on with; a new one begins where the store does not have it.
     Raises UserError where the store cannot be used.
     """
@@ -93,7 +98,7 @@ def run(
 
     with _readable_errors():
         client, experiment_id = _open_experiment(settings.dataset)
-        tags = _tags(stage, settings, model)
+        tags = _tags(stage, settings, model, seed)
         run_id = (resume and _reopen(client, resume, tags)) or _create(
             client, experiment_id, settings, meta, name, tags
         )
@@ -124,8 +129,13 @@ def prepare() -> None:
     _open_store()
 
 
-def _tags(stage: str, settings: DatasetSettings, model: Architecture | None) -> dict[str, str]:
-    """A run of both models names the runs that trained them, as `fc_run` and `conv_run`."""
+def _tags(
+    stage: str, settings: DatasetSettings, model: Architecture | None, seed: int | None
+) -> dict[str, str]:
+    """A run of both models names the runs that trained them, as `fc_run` and `conv_run`.
+
+    With several seeds the ids stand in the seeds' order.
+    """
     commit = _commit()
     tags = {
         "mlflow.source.type": "LOCAL",
@@ -134,17 +144,18 @@ def _tags(stage: str, settings: DatasetSettings, model: Architecture | None) -> 
         "stage": stage,
         "dataset": settings.dataset,
         "model": model,
+        "seed": None if seed is None else str(seed),
         "dvc_exp": os.environ.get("DVC_EXP_NAME"),
         "commit": commit,
     }
     if model is None:
-        tags |= {f"{each}_run": _training_run(settings.model_dir(each)) for each in ARCHITECTURES}
+        tags |= {f"{each}_run": _training_runs(settings.model_dir(each)) for each in ARCHITECTURES}
     return {key: value for key, value in tags.items() if value is not None}
 
 
-def _training_run(model_dir: Path) -> str | None:
-    file = model_dir / RUN_FILE
-    return json.loads(file.read_text())["mlflow_run_id"] if file.exists() else None
+def _training_runs(model_dir: Path) -> str | None:
+    files = sorted(model_dir.glob(f"seed_*/{RUN_FILE}"), key=lambda file: (len(str(file)), file))
+    return ", ".join(json.loads(file.read_text())["mlflow_run_id"] for file in files) or None
 
 
 def _create(

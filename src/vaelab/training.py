@@ -14,7 +14,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +30,13 @@ from vaelab.device import select_precision
 from vaelab.errors import UserError
 from vaelab.evaluation import bound
 from vaelab.models import VAE
-from vaelab.objective import elbo_terms
+from vaelab.objective import charged_rate, elbo_terms
 from vaelab.settings import ObjectiveSettings, TrainSettings
 
 WARM_UP = 0.05  # of all steps, in the cosine schedule
 MAX_GRADIENT_NORM = 200.0  # nats/image; as Child 2021 (VDVAE): a spike of logvar ends many a run
+METRICS = "metrics.json"
+HISTORY = "history.csv"
 CHECK_EVERY = 50  # steps between two looks at whether the loss is finite
 
 log = logging.getLogger("vaelab")
@@ -70,13 +72,28 @@ class Trained:
             "images_per_second": round(self.images_per_second, 1),
         }
 
-    def save(self, model_dir: Path, metrics_file: Path, history_file: Path) -> None:
-        """Weights and config; the metrics as JSON; the history as a CSV, a row for each epoch."""
+    def save(self, model_dir: Path) -> None:
+        """Weights and config; metrics.json; history.csv with a row for each epoch."""
         self.vae.save(model_dir)
-        for file in (metrics_file, history_file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        metrics_file.write_text(json.dumps(self.metrics, indent=2) + "\n")
-        pd.DataFrame(self.history).to_csv(history_file, index=False)
+        write_metrics(self.metrics, model_dir / METRICS)
+        pd.DataFrame(self.history).to_csv(model_dir / HISTORY, index=False)
+
+
+def save_means(trained: Sequence[Trained], metrics_file: Path, history_file: Path) -> None:
+    """What `Trained.save` writes for each seed, averaged over the seeds."""
+    metrics = pd.DataFrame([each.metrics for each in trained]).mean()
+    histories = pd.concat([pd.DataFrame(each.history) for each in trained])
+    history = histories.groupby("epoch", as_index=False).mean()
+    for file in (metrics_file, history_file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    write_metrics({**metrics, "seeds": len(trained)}, metrics_file)
+    history.to_csv(history_file, index=False)
+
+
+def write_metrics(metrics: Mapping[str, float], file: Path) -> None:
+    """JSON, in which null stands for what is not finite, as a point posterior's KL."""
+    finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
+    file.write_text(json.dumps(finite, indent=2) + "\n")
 
 
 def train(
@@ -84,19 +101,21 @@ def train(
     images: ImageArrays,
     objective: ObjectiveSettings,
     settings: TrainSettings,
+    seed: int,
     device: torch.device,
     checkpoint: Checkpoint,
     on_epoch: Callable[[Epoch], None],
 ) -> Trained:
     """Train `vae` on the train split, looking at the validation split after each epoch.
 
+    seed: of the images' order and of the posterior's noise.
     on_epoch is called when an epoch's checkpoint is safe, and again for every finished epoch where
     a stopped run goes on.
     Raises UserError where a figure stops being finite; the last checkpoint is kept.
     """
     vae.to(device)
     precision = select_precision(settings.precision, device)
-    optimiser = torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
+    optimisers = build_optimisers(vae, settings)
     train_pixels = torch.from_numpy(np.array(images.train.images)).to(device)  # uint8 (N, C, H, W)
     val_pixels = torch.from_numpy(np.array(images.val.images)).to(device)
     count = len(train_pixels)
@@ -105,14 +124,15 @@ def train(
     epochs: list[Epoch] = []
     if state := checkpoint.load():
         vae.load_state_dict(state["vae"])
-        optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         for epoch in epochs:
             on_epoch(epoch)
         log.info("going on after epoch %d of %d", len(epochs), settings.epochs)
 
     for number in range(len(epochs), settings.epochs):
-        order, noise = _generators(settings.seed, number, device)
+        order, noise = _generators(seed, number, device)
         progress = tqdm(
             total=count,
             desc=f"epoch {number + 1}/{settings.epochs}",
@@ -128,23 +148,31 @@ def train(
         for i, index in enumerate(permutation.split(settings.batch_size)):
             step = number * steps_per_epoch + i
             learning_rate = learning_rate_at(step, settings.epochs * steps_per_epoch, settings)
-            beta = beta_at(step / steps_per_epoch, objective)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate
+            beta = beta_at(step / steps_per_epoch, settings.epochs, objective)
+            for optimiser in optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate
 
             batch = train_pixels[index.to(device)].float() / 255.0  # (B, C, H, W)
+            if settings.flip:
+                mirrored = torch.rand(len(batch), generator=order) < 0.5
+                mirrored = mirrored.to(device).view(-1, 1, 1, 1)
+                batch = torch.where(mirrored, batch.flip(3), batch)
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 terms = elbo_terms(vae, batch, noise)
-            loss = (terms.reconstruction + beta * terms.kl).mean()
-            optimiser.zero_grad(set_to_none=True)
+            loss = terms.reconstruction.mean()
+            if vae.stochastic:
+                loss = loss + beta * charged_rate(terms.kl_per_dimension, objective.free_bits)
+            vae.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(vae.parameters(), MAX_GRADIENT_NORM)
-            optimiser.step()
+            for optimiser in optimisers:
+                optimiser.step()
 
             pending.append(torch.stack([terms.reconstruction.sum(), terms.kl.sum()]).detach())
             if len(pending) == CHECK_EVERY or i == steps_per_epoch - 1:
                 window = torch.stack(pending).sum(0).cpu().double()
-                if not window.isfinite().all():
+                if not (window[0].isfinite() and (window[1].isfinite() or not vae.stochastic)):
                     where = f"between steps {i - len(pending) + 2} and {i + 1}"
                     raise _diverged(number, where, settings)
                 totals += window
@@ -156,8 +184,9 @@ def train(
 
         reconstruction, kl = (totals / count).tolist()
         vae.eval()
-        val = bound(vae, val_pixels, samples=1, seed=settings.seed)
-        if not (math.isfinite(val.elbo) and math.isfinite(val.mse)):
+        val = bound(vae, val_pixels, samples=1, seed=seed)
+        figures = (val.reconstruction, val.mse, *([val.kl] if vae.stochastic else []))
+        if not all(map(math.isfinite, figures)):
             raise _diverged(number, "on the validation split", settings)
         row = {
             "epoch": number + 1,
@@ -177,7 +206,7 @@ def train(
         checkpoint.save(
             {
                 "vae": vae.state_dict(),
-                "optimiser": optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in optimisers],
                 "epochs": [vars(each) for each in epochs],
             }
         )
@@ -193,6 +222,22 @@ def train(
     )
 
 
+def build_optimisers(vae: VAE, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """`adam` for all parameters, or `muon` for the matrices of the linear layers and Adam beside.
+
+    Muon makes every singular value of a step equal, so that directions in which the pixels vary
+    little are learned as fast as the others: Jordan et al. 2024, with steps scaled to the size of
+    Adam's (Liu et al. 2025, arXiv 2502.16982, equation 4), so that one learning rate serves both.
+    """
+    rate = settings.learning_rate
+    if settings.optimiser == "adam":
+        return [torch.optim.Adam(vae.parameters(), lr=rate)]
+    matrices = [parameter for parameter in vae.parameters() if parameter.ndim == 2]
+    others = [parameter for parameter in vae.parameters() if parameter.ndim != 2]
+    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    return [muon, torch.optim.Adam(others, lr=rate)]
+
+
 def learning_rate_at(step: int, steps: int, settings: TrainSettings) -> float:
     """`cosine`: up linearly over the first WARM_UP of the steps, then down to 0 along a cosine."""
     if settings.schedule == "constant":
@@ -204,11 +249,16 @@ def learning_rate_at(step: int, steps: int, settings: TrainSettings) -> float:
     return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def beta_at(epoch: float, objective: ObjectiveSettings) -> float:
-    """The KL term's weight, growing linearly from 0 over kl_warmup_epochs; epoch may be broken."""
-    if epoch >= objective.kl_warmup_epochs:
+def beta_at(epoch: float, epochs: int, objective: ObjectiveSettings) -> float:
+    """The KL term's weight: linear from 0 over kl_warmup_epochs, then beta; epoch may be broken.
+
+    With kl_cycles of 2 or more it starts from 0 again so often, evenly over the epochs (Fu et al.
+    2019, arXiv 1903.10145).
+    """
+    since_start = epoch % (epochs / objective.kl_cycles)
+    if since_start >= objective.kl_warmup_epochs:
         return objective.beta
-    return objective.beta * epoch / objective.kl_warmup_epochs
+    return objective.beta * since_start / objective.kl_warmup_epochs
 
 
 def describe(epoch: Epoch, epochs: int) -> str:

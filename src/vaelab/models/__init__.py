@@ -1,6 +1,6 @@
 """The contract of a VAE: an encoder to (mu, logvar), a decoder to a likelihood's parameters.
 
-    vae = build_conv(VAEConfig.of("conv", settings.model, shape=(3, 32, 32)))
+    vae = build_conv(conv_config(settings.model, shape=(3, 32, 32)))
     posterior = vae.encode(images)               # images in [0, 1], (B, C, H, W)
     reconstruction = vae.decode_mean(posterior.mu)
 
@@ -11,6 +11,7 @@ in nothing else.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vaelab.likelihoods import Likelihood, build_likelihood
-from vaelab.settings import Architecture, ModelSettings
+from vaelab.settings import Architecture, LikelihoodName, ModelSettings, PosteriorName
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
@@ -34,12 +35,18 @@ class VAEConfig(BaseModel):
     architecture: Architecture
     shape: tuple[int, int, int]  # (C, H, W)
     latent_dim: int
-    likelihood: str
-    net: dict[str, Any]  # model.fc or model.conv of params.yaml
+    likelihood: LikelihoodName
+    sigma: float | None = None  # of a Gaussian likelihood; None: learned, as weights are
+    posterior: PosteriorName = "gaussian"
+    net: dict[str, Any]  # as model.fc or model.conv of params.yaml; width a number
 
     @classmethod
     def of(
-        cls, architecture: Architecture, model: ModelSettings, shape: tuple[int, int, int]
+        cls,
+        architecture: Architecture,
+        model: ModelSettings,
+        shape: tuple[int, int, int],
+        net: dict[str, Any],
     ) -> VAEConfig:
         """shape: (C, H, W) of an image, H = W."""
         return cls(
@@ -47,12 +54,33 @@ class VAEConfig(BaseModel):
             shape=shape,
             latent_dim=model.latent_dim,
             likelihood=model.likelihood,
-            net=getattr(model, architecture).model_dump(),
+            sigma=None if model.sigma == "learned" else model.sigma,
+            posterior=model.posterior,
+            net=net,
         )
 
 
+def seed_dir(folder: Path, seed: int) -> Path:
+    """Where models/D/fc or models/D/conv holds the model trained from a seed."""
+    return folder / f"seed_{seed}"
+
+
+def seeds_in(folder: Path) -> list[int]:
+    """The seeds of the models in models/D/fc or models/D/conv, rising.
+
+    Raises FileNotFoundError where there is none.
+    """
+    seeds = sorted(int(each.name.removeprefix("seed_")) for each in folder.glob("seed_*"))
+    if not seeds:
+        raise FileNotFoundError(f"no {seed_dir(folder, 0).name} or other seed in it")
+    return seeds
+
+
 class Posterior(NamedTuple):
-    """q(z|x) = N(mu, exp(logvar)); both (B, latent_dim), float32."""
+    """q(z|x) = N(mu, exp(logvar)); both (B, latent_dim), float32.
+
+    A point posterior has logvar -inf: its samples are mu, and its KL to the prior is infinite.
+    """
 
     mu: Tensor
     logvar: Tensor
@@ -71,15 +99,22 @@ class VAE(nn.Module):
         self.config = config
         self.encoder = encoder
         self.decoder = decoder
-        self.likelihood: Likelihood = build_likelihood(config.likelihood)
+        self.likelihood: Likelihood = build_likelihood(config.likelihood, config.sigma)
 
     @property
     def latent_dim(self) -> int:
         return self.config.latent_dim
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether it is a VAE; a point posterior makes it a deterministic autoencoder."""
+        return self.config.posterior != "point"
+
     def encode(self, images: Tensor) -> Posterior:
         """images: (B, C, H, W) in [0, 1]. The nets see them in [-1, 1]."""
         mu, logvar = self.encoder(2.0 * images - 1.0).float().chunk(2, dim=1)
+        if not self.stochastic:
+            logvar = torch.full_like(logvar, -math.inf)
         return Posterior(mu, logvar)
 
     def decode(self, z: Tensor) -> Tensor:

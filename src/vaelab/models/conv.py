@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vaelab.models import VAE, VAEConfig
+from vaelab.settings import ModelSettings
 
 SMALLEST_SIDE = 4
 
@@ -68,3 +69,8 @@ def build_conv(config: VAEConfig) -> VAE:
         up += [nn.SiLU(), Double(channels[i + 1], channels[i], side=scales[i])]
     decoder = nn.Sequential(nn.Linear(config.latent_dim, flat), nn.Unflatten(1, features), *up[1:])
     return VAE(config, encoder, decoder)
+
+
+def conv_config(model: ModelSettings, shape: tuple[int, int, int]) -> VAEConfig:
+    """shape: (C, H, W)"""
+    return VAEConfig.of("conv", model, shape, model.conv.model_dump())

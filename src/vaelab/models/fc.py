@@ -1,17 +1,24 @@
 """The fully connected VAE: the image as one long vector.
 
-Each hidden width is a linear layer to it and a residual block at it, so that a linear path from the
-pixels to the latents and back runs through the whole net. Without it a fully connected VAE trains
-much worse (docs/method.md has the figures), and the comparison would be of optimisers.
+A linear layer to `width`, residual blocks at it, and a linear layer out, so that a linear path from
+the pixels to the latents and back runs through the whole net. Without it a fully connected VAE
+trains much worse (docs/method.md has the figures), and the comparison would be of optimisers.
 """
 
 from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
+from vaelab.errors import UserError
 from vaelab.models import VAE, VAEConfig
+from vaelab.models.conv import build_conv, conv_config
+from vaelab.settings import ModelSettings
+
+TOLERANCE = 0.02  # of the parameter count, up to which two models count as equally large
+WIDEST = 16_384
 
 
 class Residual(nn.Module):
@@ -27,19 +34,50 @@ class Residual(nn.Module):
         return x + self.branch(x)
 
 
-def mlp(inputs: int, hidden: list[int], outputs: int) -> nn.Sequential:
+def mlp(inputs: int, width: int, blocks: int, outputs: int) -> nn.Sequential:
     """(B, inputs) -> (B, outputs)"""
-    layers: list[nn.Module] = []
-    for before, width in zip([inputs, *hidden], hidden, strict=False):
-        layers += [nn.Linear(before, width), Residual(width)]
-    return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+    middle = [Residual(width) for _ in range(blocks)]
+    return nn.Sequential(nn.Linear(inputs, width), *middle, nn.Linear(width, outputs))
 
 
 def build_fc(config: VAEConfig) -> VAE:
     pixels = math.prod(config.shape)
-    hidden = config.net["hidden"]
-    encoder = nn.Sequential(nn.Flatten(), mlp(pixels, hidden, 2 * config.latent_dim))
+    width, blocks = config.net["width"], config.net["blocks"]
+    encoder = nn.Sequential(nn.Flatten(), mlp(pixels, width, blocks, 2 * config.latent_dim))
     decoder = nn.Sequential(
-        mlp(config.latent_dim, hidden[::-1], pixels), nn.Unflatten(1, config.shape)
+        mlp(config.latent_dim, width, blocks, pixels), nn.Unflatten(1, config.shape)
     )
     return VAE(config, encoder, decoder)
+
+
+def fc_config(model: ModelSettings, shape: tuple[int, int, int]) -> VAEConfig:
+    """shape: (C, H, W). `match_conv` becomes the width that comes closest to Conv's parameters.
+
+    Raises UserError where no width comes within TOLERANCE of them.
+    """
+    net = model.fc.model_dump()
+    config = VAEConfig.of("fc", model, shape, net)
+    if model.fc.width != "match_conv":
+        return config
+
+    def of_width(width: int) -> VAEConfig:
+        return config.model_copy(update={"net": net | {"width": width}})
+
+    def excess(width: int) -> int:
+        """Parameters of FC at this width beyond Conv's."""
+        return build_fc(of_width(width)).parameter_count() - wanted
+
+    with torch.device("meta"):  # counts without making weights
+        wanted = build_conv(conv_config(model, shape)).parameter_count()
+        low, high = 1, WIDEST
+        while low < high:  # the first width with at least as many
+            middle = (low + high) // 2
+            low, high = (low, middle) if excess(middle) >= 0 else (middle + 1, high)
+        width = min((low, max(low - 1, 1)), key=lambda each: abs(excess(each)))
+        share = excess(width) / wanted
+    if abs(share) > TOLERANCE:
+        raise UserError(
+            f"no model.fc.width gives FC within {TOLERANCE:.0%} as many parameters as Conv's "
+            f"{wanted:,} (width {width}: {share:+.1%}); change model.conv.width, or name a width"
+        )
+    return of_width(width)
