@@ -1,0 +1,587 @@
+"""The four questions of docs/theory.md, measured: the KL term, the noise, and what each is for.
+
+    python experiments/theory.py DATASET [--out docs]
+
+Reads data/DATASET, which `dvc repro download@DATASET` makes. Trains the convolutional net of
+params.yaml with LATENT_DIM latents and `bernoulli` four times, from the same seed and on the same
+images in the same order: with beta = 0, 1 and 4, and as a deterministic autoencoder. Writes
+OUT/theory.json and OUT/images/theory_*.png. Distances between images are RMSE per pixel.
+
+A second call trains nothing: the checkpoints in .vaelab/checkpoints/DATASET/theory stay. They hold
+for the code that is loaded when training starts, so what measures and draws is imported late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab.checkpoints import checkpoint_of
+from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.device import select_device, select_precision
+from vaelab.errors import UserError
+from vaelab.evaluation import bound
+from vaelab.inference import BATCH, decode, device_of, encode
+from vaelab.models import VAE, Posterior, VAEConfig
+from vaelab.models.conv import build_conv, conv_config
+from vaelab.objective import kl_to_standard_normal
+from vaelab.settings import DatasetSettings, PosteriorName, load_settings
+from vaelab.training import train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vaelab.wasserstein import PatchReference
+
+LATENT_DIM = 16  # of 128 the shapes, drawn from 7 factors, would leave most unused
+SEED = 0  # of everything after training
+JUDGED = 800  # images of each set whose distance from real ones is measured
+STEPS = 11  # images of a path, both ends included
+NUDGES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # in standard deviations of the encodings
+DRAWS = 2000  # of the noise, for each image whose gradients are estimated
+GRADIENT_IMAGES = 8
+COLUMNS = 8  # of each half of the sheet of samples
+SHOWN_PATHS = 2
+ACTIVE = 0.1  # nats of mean KL above which a latent dimension counts as used
+
+
+class Variant(NamedTuple):
+    name: str
+    posterior: PosteriorName
+    beta: float
+    colour: str
+
+
+VARIANTS = {
+    "beta_0": Variant("β = 0", "gaussian", 0.0, "#c0504d"),
+    "beta_1": Variant("β = 1", "gaussian", 1.0, "#2a6fbb"),
+    "beta_4": Variant("β = 4", "gaussian", 4.0, "#2e8b57"),
+    "point": Variant("Autoencoder", "point", 0.0, "#8a5fb0"),
+}
+VAES = [key for key, variant in VARIANTS.items() if variant.posterior == "gaussian"]
+
+log = logging.getLogger("vaelab")
+
+
+# --- the four models -----------------------------------------------------------------------------
+
+
+def configure(variant: Variant, settings: DatasetSettings, images: ImageArrays) -> VAEConfig:
+    changed = {
+        "latent_dim": LATENT_DIM,
+        "likelihood": "bernoulli",
+        "sigma": "learned",
+        "posterior": variant.posterior,
+    }
+    return conv_config(settings.model.model_copy(update=changed), images.shape)
+
+
+def untrained(config: VAEConfig, seed: int) -> VAE:
+    torch.manual_seed(seed)
+    return build_conv(config)
+
+
+def train_variant(key: str, settings: DatasetSettings, images: ImageArrays) -> VAE:
+    """In evaluation mode, its parameters frozen."""
+    variant = VARIANTS[key]
+    config = configure(variant, settings, images)
+    changed = {"beta": variant.beta, "free_bits": 0.0, "kl_warmup_epochs": 0.0}
+    objective = settings.objective.model_copy(update=changed)
+    seed = settings.train.seeds[0]
+    device = select_device(settings.train.device)
+    decisive = {
+        "data": images.meta.digest,
+        "config": config.model_dump(),
+        "objective": objective.model_dump(),
+        "train": settings.train.model_dump(exclude={"seeds"}),
+        "seed": seed,
+        "device": device.type,
+        "precision": str(select_precision(settings.train.precision, device)),
+    }
+    log.info("%s", variant.name)
+    with checkpoint_of(decisive, f"{settings.dataset}/theory/{key}") as checkpoint:
+        result = train(
+            untrained(config, seed),
+            images,
+            objective,
+            settings.train,
+            seed,
+            device,
+            checkpoint,
+            lambda epoch: None,
+        )
+    return result.vae.eval().requires_grad_(False)
+
+
+# --- gradients through noise ---------------------------------------------------------------------
+
+
+class Gradients(NamedTuple):
+    """Estimates of the gradient of E_q[f(z)], one from each of K draws; each (K, latent_dim)."""
+
+    mu: Tensor
+    logvar: Tensor
+
+
+ESTIMATORS = {
+    "pathwise": "reparameterised",
+    "score": "score function",
+    "baseline": "score function with a baseline",
+}
+SCORE_FUNCTIONS = ("score", "baseline")
+
+
+def gradient_estimates(
+    f: Callable[[Tensor], Tensor], posterior: Posterior, noise: Tensor
+) -> dict[str, Gradients]:
+    """Of E_q[f(z)], q = N(mu, exp(logvar)), by each of ESTIMATORS from the same draws.
+
+    f: (K, latent_dim) -> (K,), row by row; posterior: mu and logvar of one image, each
+    (latent_dim,); noise: (K, latent_dim), standard normal, K > 1.
+
+    `pathwise` differentiates f(mu + sigma * noise) (Kingma & Welling 2014, section 2.4; Rezende et
+    al. 2014). `score` is f(z) times the gradient of log q(z) (Williams 1992), for which f need not
+    be differentiable; `baseline` takes the mean of the other draws' f from f first, which leaves
+    the estimate unbiased (Kool et al. 2019).
+    """
+    mu, logvar = (row.expand_as(noise).clone().requires_grad_() for row in posterior)
+    values = f(mu + (0.5 * logvar).exp() * noise)
+    pathwise = Gradients(*torch.autograd.grad(values.sum(), (mu, logvar)))
+
+    values = values.detach().double().unsqueeze(1)
+    others = (values.sum() - values) / (len(values) - 1)
+    scores = noise.double() * (-0.5 * posterior.logvar).exp(), 0.5 * (noise.double().square() - 1)
+    return {
+        "pathwise": Gradients(*(each.double() for each in pathwise)),
+        "score": Gradients(*(values * score for score in scores)),
+        "baseline": Gradients(*((values - others) * score for score in scores)),
+    }
+
+
+def standardised_difference(a: Tensor, b: Tensor) -> Tensor:
+    """Difference of two estimators' means over its standard error; about N(0, 1) if they agree.
+
+    a, b: (K, d), from the same draws, pair by pair. Returns (d,).
+    """
+    difference = a - b
+    return difference.mean(0) / (difference.std(0) / math.sqrt(len(difference)))
+
+
+def measure_gradients(vae: VAE, images: Tensor) -> dict[str, Any]:
+    """How the estimators of the reconstruction term's gradient vary, and whether they agree.
+
+    images: (N, C, H, W) in [0, 1]. Variances are of one draw, mean over the images.
+    """
+    device = device_of(vae)
+    images = images.to(device)
+    with torch.no_grad():
+        encoded = vae.encode(images)
+    kl = kl_to_standard_normal(*encoded).mean(0)
+    generator = torch.Generator().manual_seed(SEED)
+    variances: dict[str, list[Tensor]] = {key: [] for key in ESTIMATORS}
+    gradients, apart = [], []
+    for image, mu, logvar in zip(images, *encoded, strict=True):
+
+        def distortion(z: Tensor, image: Tensor = image) -> Tensor:
+            raw = vae.decode(z)
+            return -vae.likelihood.log_prob(image.expand_as(raw), raw)
+
+        noise = torch.randn(DRAWS, vae.latent_dim, generator=generator).to(device)
+        estimates = gradient_estimates(distortion, Posterior(mu, logvar), noise)
+        both = {key: torch.cat(found, 1).cpu() for key, found in estimates.items()}
+        for key, found in both.items():
+            variances[key].append(found.var(0).view(2, -1))
+        gradients.append(both["pathwise"].mean(0))
+        apart += [standardised_difference(both[key], both["pathwise"]) for key in SCORE_FUNCTIONS]
+    differences = torch.cat(apart)
+    gradient = torch.stack(gradients)  # (N, 2 * latent_dim)
+    size = float(gradient.square().sum(1).mean().sqrt())
+    result: dict[str, Any] = {
+        "kl_per_dimension": kl.tolist(),
+        "gradient_norm": size,
+        "push_of_distortion": float(gradient[:, vae.latent_dim :].sum(1).mean()),  # on logvar
+        "pull_of_kl": float(
+            0.5 * (1.0 - encoded.logvar.exp()).sum(1).mean()
+        ),  # as far, if beta = 1
+        "difference_rms": float(differences.square().mean().sqrt()),  # 1 where they agree
+        "difference_within_1.96": float((differences.abs() < 1.96).double().mean()),  # 0.95
+    }
+    mean_variances = {key: torch.stack(rows).mean(0) for key, rows in variances.items()}
+    for key, variance in mean_variances.items():  # (2, latent_dim), of mu and of logvar
+        result[key] = {
+            "variance_of_mu": variance[0].tolist(),
+            "variance_of_logvar": variance[1].tolist(),
+            "relative_error": float(variance.sum().sqrt()) / size,  # of a single draw
+        }
+    for key in SCORE_FUNCTIONS:
+        pathwise, variance = mean_variances["pathwise"], mean_variances[key]
+        ratios = variance / pathwise
+        result[key] |= {
+            "ratio_of_mu": float(variance[0].sum() / pathwise[0].sum()),
+            "ratio_of_logvar": float(variance[1].sum() / pathwise[1].sum()),
+            "smallest_ratio": float(ratios.min()),
+            "largest_ratio": float(ratios.max()),
+        }
+    return result
+
+
+# --- where the encodings lie ---------------------------------------------------------------------
+
+
+class FittedGaussian(NamedTuple):
+    """The Gaussian with the mean and the covariance of the aggregated posterior."""
+
+    mean: Tensor  # (d,)
+    root: Tensor  # (d, d): root @ root.T is the covariance
+
+    @classmethod
+    def to(cls, posterior: Posterior) -> FittedGaussian:
+        """posterior: of N images."""
+        from vaelab.aggregate import aggregate_moments
+
+        mean, covariance = aggregate_moments(posterior)
+        values, vectors = torch.linalg.eigh(covariance)
+        return cls(mean.float(), (vectors * values.clamp(min=0.0).sqrt()).float())
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """noise: (n, d), standard normal. Returns (n, d)."""
+        return self.mean + self.nudge(noise)
+
+    def nudge(self, noise: Tensor) -> Tensor:
+        """Noise as wide as the encodings lie, in every direction."""
+        return noise @ self.root.T
+
+
+def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
+    """posterior: of N images. What a point posterior has no figure for is None."""
+    from vaelab.aggregate import aggregated_posterior, encoding_statistics
+
+    kl = kl_to_standard_normal(*posterior)
+    statistics = encoding_statistics(posterior, kl.mean(0))
+    spread = FittedGaussian.to(posterior).root.square().sum(1).sqrt()
+    found: dict[str, float | None] = {
+        "radius": statistics.norm,  # 1 for the prior
+        "sd_smallest": float(spread.min()),
+        "sd_largest": float(spread.max()),
+        "mean_largest": float(posterior.mu.mean(0).abs().max()),
+        "posterior_sd_median": float((0.5 * posterior.logvar).exp().median()),
+    }
+    if bool(posterior.logvar.isinf().any()):
+        return found | {"kl": None, "mutual_information": None, "marginal_kl_at_most": None}
+    aggregated = aggregated_posterior(posterior, seed=SEED)
+    return found | {
+        "kl": statistics.kl,
+        "used_dimensions": int((kl.mean(0) > ACTIVE).sum()),
+        "mutual_information": aggregated.mutual_information,
+        "mutual_information_ceiling": aggregated.ceiling,
+        "images_per_code": math.exp(aggregated.ceiling - aggregated.mutual_information),
+        "marginal_kl_at_least": statistics.marginal_kl,
+        "marginal_kl_at_most": aggregated.marginal_kl,
+    }
+
+
+# --- what the decoder makes of other places ------------------------------------------------------
+
+
+def decoded(vae: VAE, z: Tensor) -> Tensor:
+    """z: (..., latent_dim). Returns (..., C, H, W) in [0, 1], on the CPU."""
+    images = torch.from_numpy(decode(vae, z.reshape(-1, z.shape[-1])))
+    return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+
+@torch.no_grad()
+def round_trip(vae: VAE, images: Tensor) -> Tensor:
+    """decode(encode(images)), for images in [0, 1] that are no data: (N, C, H, W) -> the same."""
+    parts = [
+        vae.decode_mean(vae.encode(part.to(device_of(vae))).mu).cpu()
+        for part in images.split(BATCH)
+    ]
+    return torch.cat(parts)
+
+
+def miss(vae: VAE, images: Tensor) -> float:
+    """Mean distance between images and their round trips. images: (N, C, H, W) in [0, 1]."""
+    from vaelab.latent import distance
+
+    return float(distance(images, round_trip(vae, images)).mean())
+
+
+def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[str, float]:
+    """images: (JUDGED, C, H, W) in [0, 1]."""
+    from vaelab.latent import sharpness
+    from vaelab.nearest import nearest
+
+    return {
+        "swd": reference.distance(images).mean,
+        "nearest": float(nearest([images], train)[0].distance.mean()),
+        "sharpness": float(sharpness(images).mean()),
+    }
+
+
+def nudged(vae: VAE, z: Tensor, fitted: FittedGaussian, noise: Tensor) -> Tensor:
+    """Images of z, nudged along `noise` by 0 and by each of NUDGES.
+
+    z, noise: (..., latent_dim). Returns (1 + len(NUDGES), ..., C, H, W).
+    """
+    return torch.stack([decoded(vae, z + size * fitted.nudge(noise)) for size in (0.0, *NUDGES)])
+
+
+def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, list[float]]:
+    """By how far a nudge moves the image, and how far the image then is from its round trip.
+
+    z: (n, latent_dim), encodings.
+    """
+    from vaelab.latent import distance
+
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(SEED + 1))
+    images = nudged(vae, z, fitted, noise)
+    return {
+        "change": distance(images, images[0]).mean(1).tolist(),
+        "round_trip": [miss(vae, each) for each in images],
+    }
+
+
+def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float | None]:
+    """images: (JUDGED, STEPS, C, H, W), paths of images."""
+    from vaelab.latent import mean_smoothness, sharpness
+
+    middle, end = images[:, STEPS // 2], images[:, -1]
+    return {
+        **mean_smoothness(images),
+        "middle_swd": reference.distance(middle).mean,
+        "end_swd": reference.distance(end).mean,
+        "middle_sharpness": float(sharpness(middle).mean() / sharpness(end).mean()),
+    }
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+    """tests: (N, C, H, W); samples: sampler -> variant -> (N, C, H, W), from the same noise."""
+    from vaelab.figures.common import new_figure, show_sheet
+
+    figure = new_figure(2.6)
+    panels = figure.subplots(1, len(samples))
+    labels = ["Test images", *(VARIANTS[key].name for key in next(iter(samples.values())))]
+    for axes, (title, rows) in zip(panels, samples.items(), strict=True):
+        sheet = torch.cat([tests[:COLUMNS], *(images[:COLUMNS] for images in rows.values())])
+        show_sheet(axes, sheet.numpy(), COLUMNS, labels if axes is panels[0] else (), title)
+    return figure
+
+
+def draw_encodings(posteriors: Mapping[str, Posterior], shown: int = 1500) -> Figure:
+    """In the two dimensions in which each model's encodings lie widest, at a scale of its own."""
+    from matplotlib.patches import Circle, Ellipse
+
+    from vaelab.figures.common import COLOURS, new_figure
+
+    figure = new_figure(2.35)
+    for axes, (key, posterior) in zip(
+        figure.subplots(1, len(VARIANTS)), posteriors.items(), strict=True
+    ):
+        colour = VARIANTS[key].colour
+        widest = posterior.mu.var(0).topk(2).indices
+        mu = posterior.mu[:shown, widest]
+        sd = (0.5 * posterior.logvar[:shown, widest]).exp()
+        axes.scatter(*mu.T, s=2, color=colour, alpha=0.35, linewidths=0)
+        for (x, y), (width, height) in zip(mu[:25].tolist(), (4 * sd[:25]).tolist(), strict=True):
+            axes.add_patch(Ellipse((x, y), width, height, fill=False, color=colour, linewidth=0.8))
+        for radius, style in ((1, "-"), (2, "--")):
+            axes.add_patch(
+                Circle((0, 0), radius, fill=False, color=COLOURS["data"], linestyle=style)
+            )
+        half = 1.05 * float(mu.abs().max().clamp(min=2.5))
+        axes.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", title=VARIANTS[key].name)
+        axes.set_xlabel(f"$z_{{{widest[0]}}}$")
+        axes.set_ylabel(f"$z_{{{widest[1]}}}$", labelpad=0)
+    return figure
+
+
+def draw_paths(paths: Mapping[str, Tensor]) -> Figure:
+    """paths: name -> (P, STEPS, C, H, W), the first SHOWN_PATHS one below the other."""
+    from vaelab.figures.common import new_figure, show_sheet
+
+    figure = new_figure(3.15 * SHOWN_PATHS)
+    rows = [images[pair] for pair in range(SHOWN_PATHS) for images in paths.values()]
+    show_sheet(figure.subplots(), torch.cat(rows).numpy(), STEPS, list(paths) * SHOWN_PATHS)
+    return figure
+
+
+def draw_gradients(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """measured: when -> what measure_gradients returns."""
+    from vaelab.figures.common import new_figure
+
+    figure = new_figure(3.1)
+    panels = figure.subplots(1, 2 * len(measured), sharey=True)
+    colours = dict(zip(ESTIMATORS, ("#2a6fbb", "#c0504d", "#d9a12b"), strict=True))
+    cases = [(when, of) for when in measured for of in ("mu", "logvar")]
+    for axes, (when, of) in zip(panels, cases, strict=True):
+        found = measured[when]
+        order = np.argsort(found["kl_per_dimension"])[::-1]
+        for key, name in ESTIMATORS.items():
+            variance = np.array(found[key][f"variance_of_{of}"])[order]
+            axes.plot(range(1, len(order) + 1), variance, ".-", color=colours[key], label=name)
+        axes.set_yscale("log")
+        axes.set_title({"mu": f"{when}: μ", "logvar": f"{when}: log σ²"}[of], fontsize=9)
+        axes.set_xticks([1, len(order) // 2, len(order)])
+        axes.grid(axis="y", alpha=0.3)
+    panels[0].set_ylabel("variance of one draw's estimate")
+    figure.supxlabel("latent dimension, by its KL", fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def draw_nudges(
+    measured: Mapping[str, Mapping[str, list[float]]], strips: Mapping[str, Tensor]
+) -> Figure:
+    """measured: variant -> what measure_nudges returns; strips: variant -> one encoding nudged."""
+    from vaelab.figures.common import new_figure, show_sheet
+
+    titles = {"change": "How far the image moves", "round_trip": "How far its round trip misses it"}
+    figure = new_figure(6.2)
+    panels = figure.subplot_mosaic([list(titles), ["strips", "strips"]], height_ratios=(1, 1.35))
+    for of, title in titles.items():
+        axes = panels[of]
+        for key, found in measured.items():
+            variant = VARIANTS[key]
+            axes.plot(NUDGES, found[of][1:], ".-", color=variant.colour, label=variant.name)
+        axes.set(xscale="log", title=title, xlabel="nudge s, SD of the encodings", ylim=(0, None))
+        axes.set_xticks(NUDGES, [f"{size:g}" for size in NUDGES])
+        axes.minorticks_off()
+        axes.set_ylabel("RMSE per pixel")
+    panels["round_trip"].legend()
+    sheet = torch.cat(list(strips.values())).numpy()
+    labels = [VARIANTS[key].name for key in strips]
+    columns = 1 + len(NUDGES)
+    show_sheet(panels["strips"], sheet, columns, labels)
+    pitch = sheet.shape[3] + 2  # an image and the gap beside it
+    sizes = [f"s = {size:g}" for size in (0.0, *NUDGES)]
+    panels["strips"].set_xticks([(i + 0.5) * pitch - 1 for i in range(columns)], sizes)
+    return figure
+
+
+# --- all of it -----------------------------------------------------------------------------------
+
+
+def finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """None for what is not, as a point posterior's KL."""
+    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
+
+
+def rounded(value: Any) -> Any:
+    """Floats to five digits, in whatever they are nested."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def main(dataset: str, out: Path) -> None:
+    settings = load_settings().of(dataset)
+    images = ImageArrays.open(settings.data_dir)
+    vaes = {key: train_variant(key, settings, images) for key in VARIANTS}
+
+    from vaelab.figures.common import save
+    from vaelab.latent import path
+    from vaelab.wasserstein import PatchReference
+
+    generator = torch.Generator().manual_seed(SEED)
+    chosen = torch.randperm(len(images.test), generator=generator)[: 2 * JUDGED]
+    pixels = images.test.images[chosen.numpy()]
+    tests = torch.from_numpy(pixels).float() / 255.0
+    noise = torch.randn(JUDGED, LATENT_DIM, generator=generator)
+    reference, others = PatchReference(tests[:JUDGED], seed=SEED), tests[JUDGED:]
+
+    def judged(sources: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
+        return {key: judge(each, reference, images.train.images) for key, each in sources.items()}
+
+    posteriors = {key: encode(vae, images.train.images) for key, vae in vaes.items()}
+    fitted = {key: FittedGaussian.to(posterior) for key, posterior in posteriors.items()}
+    codes = {key: encode(vae, pixels).mu for key, vae in vaes.items()}
+    reconstructions = {key: decoded(vae, codes[key][JUDGED:]) for key, vae in vaes.items()}
+    prior = {key: decoded(vae, noise) for key, vae in vaes.items()}
+    gaussian = {key: decoded(vae, fitted[key].sample(noise)) for key, vae in vaes.items()}
+
+    paths = {"Cross-fade": path(tests[:JUDGED].flatten(1), others.flatten(1), STEPS, "linear")}
+    paths["Cross-fade"] = paths["Cross-fade"].unflatten(2, images.shape)
+    smooth = {"cross_fade": measure_paths(paths["Cross-fade"], reference)}
+    for key, vae in vaes.items():
+        walked = path(codes[key][:JUDGED], codes[key][JUDGED:], STEPS, "linear")
+        walked_images = decoded(vae, walked)
+        smooth[key] = measure_paths(walked_images, reference)
+        smooth[key]["middle_round_trip"] = miss(vae, walked_images[:, STEPS // 2])
+        smooth[key]["end_round_trip"] = miss(vae, walked_images[:, -1])
+        paths[VARIANTS[key].name] = walked_images[:SHOWN_PATHS]
+
+    nudges = {
+        key: measure_nudges(vae, codes[key][JUDGED:], fitted[key]) for key, vae in vaes.items()
+    }
+    strips = {
+        key: nudged(vae, codes[key][JUDGED], fitted[key], noise[0]) for key, vae in vaes.items()
+    }
+
+    first = untrained(vaes["beta_1"].config, settings.train.seeds[0]).to(device_of(vaes["beta_1"]))
+    gradients = {
+        "untrained": measure_gradients(first.requires_grad_(False), others[:GRADIENT_IMAGES]),
+        "trained": measure_gradients(vaes["beta_1"], others[:GRADIENT_IMAGES]),
+    }
+
+    measured = {
+        "dataset": dataset,
+        "latent_dim": LATENT_DIM,
+        "epochs": settings.train.epochs,
+        "bound": {
+            key: finite(vars(bound(vae, images.test.images, samples=4, seed=SEED)))
+            for key, vae in vaes.items()
+        },
+        "encodings": {key: measure_encodings(posterior) for key, posterior in posteriors.items()},
+        "generated": {
+            "real": judged({"test": others})["test"],
+            "reconstructions": judged(reconstructions),
+            "prior": judged(prior),
+            "fitted_gaussian": judged(gaussian),
+            "prior_round_trip": {key: miss(vae, prior[key]) for key, vae in vaes.items()},
+            "fitted_round_trip": {key: miss(vae, gaussian[key]) for key, vae in vaes.items()},
+        },
+        "paths": smooth,
+        "nudges": {"sizes": [0.0, *NUDGES], **nudges},
+        "gradients": gradients,
+    }
+    (out / "theory.json").write_text(json.dumps(rounded(measured), indent=2) + "\n")
+    samplers = {"z ~ N(0, I)": prior, "z ~ a Gaussian fitted to the encodings": gaussian}
+    figures = {
+        "samples": draw_samples(others, samplers),
+        "encodings": draw_encodings(posteriors),
+        "paths": draw_paths(paths),
+        "nudges": draw_nudges(nudges, strips),
+        "gradients": draw_gradients(gradients),
+    }
+    for name, figure in figures.items():
+        save(figure, out / "images" / f"theory_{name}.png")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", help="a name under `datasets` in params.yaml")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="where the figures go")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    try:
+        main(arguments.dataset, arguments.out)
+    except UserError as error:
+        sys.exit(str(error))
