@@ -1,6 +1,8 @@
 """What `compare` measures, each figure against one worked out in another way."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,66 +10,128 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vaelab import comparison, evaluation, inference
+from vaelab import comparison, inference
+from vaelab.bounds import bounds
 from vaelab.comparison import (
+    MEASURES,
+    Evaluation,
+    Posteriors,
     active_units,
     choose,
+    encode_pca,
     evaluate,
+    evaluate_mean_image,
     evaluate_pca,
     macs,
-    pca_row,
     pixel_entropy,
+    probe_pixels,
     ssim,
-    vae_row,
 )
-from vaelab.evaluation import bound
+from vaelab.data.arrays import ImageArrays, Split, save
+from vaelab.evaluation import bound, psnr
 from vaelab.inference import encode
 from vaelab.models import VAE, VAEConfig
 from vaelab.models.conv import build_conv
 from vaelab.objective import kl_to_standard_normal
 from vaelab.pca import fit_pca
+from vaelab.settings import CompareSettings, load_settings
+
+PRICE = {"seconds": 12.5, "images_per_second": 80.0}
+SETTINGS = load_settings(Path(__file__).parents[1] / "params.yaml").compare.model_copy(
+    update={"elbo_samples": 3, "iw_samples": 5, "seed": 2}
+)
+
+
+def arrays(folder: Path, classes: int = 2) -> ImageArrays:
+    rng = np.random.default_rng(0)
+
+    def split(count: int) -> Split:
+        images = rng.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
+        return Split(images, np.arange(count) % classes)
+
+    save(
+        folder,
+        {"train": split(40), "val": split(5), "test": split(23)},
+        name="noise",
+        source={},
+        class_names=[str(label) for label in range(classes)],
+        factor_names=[],
+        split_seed=0,
+    )
+    return ImageArrays.open(folder)
 
 
 @pytest.fixture
-def images() -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (23, 3, 16, 16), dtype=np.uint8)
+def data(tmp_path: Path) -> ImageArrays:
+    return arrays(tmp_path / "noise")
+
+
+@pytest.fixture
+def images(data: ImageArrays) -> NDArray[np.uint8]:
+    return data.test.images
+
+
+def run(vae: VAE, data: ImageArrays, settings: CompareSettings = SETTINGS) -> Evaluation:
+    return evaluate(vae, data, Posteriors.of(vae, data), PRICE, settings)
+
+
+def build(**config: Any) -> VAE:
+    torch.manual_seed(0)
+    fields = {"latent_dim": 5, "likelihood": "bernoulli", "net": {"width": 4}} | config
+    return build_conv(VAEConfig(architecture="conv", shape=(3, 16, 16), **fields))
 
 
 @pytest.fixture
 def vae() -> VAE:
-    torch.manual_seed(0)
-    config = VAEConfig(
-        architecture="conv",
-        shape=(3, 16, 16),
-        latent_dim=5,
-        likelihood="bernoulli",
-        net={"width": 4},
-    )
-    return build_conv(config)
+    return build()
 
 
-def test_evaluate_agrees_with_bound(vae: VAE, images: NDArray[np.uint8]) -> None:
-    result = evaluate(vae, images, elbo_samples=3, seed=2)
-    assert vars(result.bound) == pytest.approx(vars(bound(vae, images, samples=3, seed=2)))
-    kl = kl_to_standard_normal(*encode(vae, images)).mean(0)
+def test_evaluate_agrees_with_its_parts(vae: VAE, data: ImageArrays) -> None:
+    result = run(vae, data)
+    test = data.test.images
+    found = bounds(vae, test, elbo_samples=3, iw_samples=5, seed=2)
+    assert {key: result.row[key] for key in found._fields} == pytest.approx(found._asdict())
+    assert result.row["mse"] == pytest.approx(bound(vae, test, samples=1, seed=0).mse)
+    assert result.row["psnr"] == pytest.approx(psnr(result.row["mse"] or math.nan))
+    kl = kl_to_standard_normal(*encode(vae, test)).mean(0)
     torch.testing.assert_close(result.kl_per_dimension.float(), kl)
-    assert result.bound.kl == pytest.approx(result.kl_per_dimension.sum().item())
+    assert result.row["kl"] == pytest.approx(float(kl.sum()))
+    parts = (result.row["mutual_information"] or 0.0) + (result.row["marginal_kl"] or 0.0)
+    assert result.row["kl"] == pytest.approx(parts)
+    assert result.row["bits_per_dim"] is None
 
 
-def test_uneven_last_batch(
-    vae: VAE, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proper_likelihood_has_bits_per_dim(data: ImageArrays) -> None:
+    row = run(build(likelihood="discretized_logistic"), data).row
+    nats = row["iw_bound"] or math.nan
+    assert row["bits_per_dim"] == pytest.approx(-nats / (3 * 16 * 16 * math.log(2)))
+
+
+def test_a_point_posterior_has_no_bound(data: ImageArrays) -> None:
+    row = run(build(posterior="point"), data).row
+    absent = {key for key, value in row.items() if value is None}
+    bound_figures = {"elbo", "iw_bound", "bits_per_dim", "kl", "mutual_information"}
+    bound_figures |= {"marginal_kl", "marginal_kl_low"}
+    assert absent == bound_figures
+    assert math.isfinite(row["reconstruction"] or math.nan)
+
+
+def test_uneven_last_batch(vae: VAE, data: ImageArrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = data.test.images
     pca = fit_pca(images, 4)
-    whole = evaluate(vae, images, elbo_samples=1, seed=0)
-    floor = evaluate_pca(pca, images)
+    codes = encode_pca(pca, data.train.images)
+    whole = run(vae, data)
+    floor = evaluate_pca(pca, codes, data, 0.5, seed=0)
     entropy = pixel_entropy(images)
-    for module in (comparison, evaluation, inference):
+    for module in (comparison, inference):
         monkeypatch.setattr(module, "BATCH", 7)
-    parts = evaluate(vae, images, elbo_samples=1, seed=0)
-    assert parts.ssim == pytest.approx(whole.ssim, rel=1e-4)
-    assert parts.bound.mse == pytest.approx(whole.bound.mse, rel=1e-5)
-    torch.testing.assert_close(parts.kl_per_dimension, whole.kl_per_dimension)
-    assert vars(evaluate_pca(pca, images)) == pytest.approx(vars(floor), rel=1e-5)
+    parts = run(vae, data)
+    for key in ("ssim", "mse", "kl", "active_units"):
+        assert parts.row[key] == pytest.approx(whole.row[key], rel=1e-4), key
+    again = evaluate_pca(pca, codes, data, 0.5, seed=0)
+    for key in ("mse", "psnr", "ssim", "probe_linear"):
+        assert again[key] == pytest.approx(floor[key], rel=1e-5), key
+    torch.testing.assert_close(encode_pca(pca, data.train.images), codes)
     assert pixel_entropy(images) == pytest.approx(entropy, rel=1e-9)
 
 
@@ -88,7 +152,7 @@ def test_active_units_of_a_constructed_encoder() -> None:
     )
     decoder = nn.Sequential(nn.Linear(4, 256), nn.Unflatten(1, (1, 16, 16)))
     vae = VAE(config, ScaledEncoder(), decoder)
-    assert evaluate(vae, images, elbo_samples=1, seed=0).active_units == 2  # 0.16 and 9
+    assert active_units(encode(vae, images).mu) == 2  # 0.16 and 9
 
 
 def test_active_units_counts_variance_and_not_size() -> None:
@@ -160,16 +224,37 @@ def test_pixel_entropy_bounds_the_cross_entropy(images: NDArray[np.uint8]) -> No
     assert pixel_entropy(half) == pytest.approx(by_hand)
 
 
-def test_rows_have_the_same_keys(vae: VAE, images: NDArray[np.uint8]) -> None:
-    pca = fit_pca(images[:12], 3)
-    row = vae_row(vae, evaluate(vae, images, elbo_samples=1, seed=0), seconds=12.5)
-    floor = pca_row(pca, evaluate_pca(pca, images), seconds=0.5)
-    assert list(row) == list(floor)
-    absent = {key for key, value in floor.items() if value is None}
-    assert absent == {"elbo", "reconstruction", "kl", "active_units"}
-    assert None not in row.values()
+def test_rows_have_the_same_keys(vae: VAE, data: ImageArrays) -> None:
+    pca = fit_pca(data.train.images, 3)
+    row = run(vae, data).row
+    floor = evaluate_pca(pca, encode_pca(pca, data.train.images), data, 0.5, seed=0)
+    trivial = evaluate_mean_image(data)
+    assert tuple(row) == tuple(floor) == tuple(trivial) == MEASURES
+    assert {key for key, value in row.items() if value is None} == {"bits_per_dim"}
+    known = {key for key, value in floor.items() if value is not None}
+    fidelity, probes = {"mse", "psnr", "ssim"}, {"probe_linear", "probe_knn"}
+    assert known == fidelity | probes | {"parameters", "macs", "seconds"}
+    assert {key for key, value in trivial.items() if value is not None} == fidelity | {
+        "parameters",
+        "macs",
+    }
     assert (row["parameters"], row["seconds"]) == (vae.parameter_count(), 12.5)
     assert (floor["parameters"], floor["macs"]) == (4 * 768, 2 * 3 * 768)
+
+
+def test_the_mean_image_has_the_variance_for_an_error(data: ImageArrays) -> None:
+    mean = data.train.images.mean(0) / 255.0
+    expected = np.square(data.test.images / 255.0 - mean).mean()
+    assert evaluate_mean_image(data)["mse"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_classes_nothing_is_probed(vae: VAE, tmp_path: Path) -> None:
+    alike = arrays(tmp_path / "alike", classes=1)
+    assert run(vae, alike).row["probe_linear"] is None
+    assert probe_pixels(alike, seed=0) is None
+    pixels = probe_pixels(arrays(tmp_path / "noise"), seed=0)
+    assert pixels is not None
+    assert 0.0 <= pixels.linear <= 1.0
 
 
 def test_choose() -> None:

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from torch import Tensor
 
 from vaelab import latent
 from vaelab.errors import UserError
 from vaelab.models import Posterior
-from vaelab.objective import kl_to_standard_normal
+from vaelab.nearest import nearest
 from vaelab.settings import InterpolateSettings, LatentExploreSettings
 
 
@@ -277,31 +277,14 @@ def test_diversity_of_nearly_equal_images_keeps_its_digits() -> None:
     assert float(latent.diversity(images)) == pytest.approx(expected, rel=1e-2)
 
 
-@pytest.mark.parametrize("chunk", [0.5, 1, 7, 50, 64])
-def test_nearest_distance_against_brute_force(
-    chunk: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(latent, "CHUNK", int(chunk * 3 * 8 * 8))
-    train = np.random.default_rng(0).integers(0, 256, (50, 3, 8, 8), dtype=np.uint8)
-    queries = torch.rand(9, 3, 8, 8, generator=seeded())
-    queries[0] = torch.from_numpy(train[49]).float() / 255.0
-    distances = cdist(queries.flatten(1).numpy(), train.reshape(50, -1) / 255.0)
-    expected = distances.min(1) / math.sqrt(3 * 8 * 8)
-    groups = latent.nearest_distance(queries.split([3, 6]), train)
-    assert [len(group) for group in groups] == [3, 6]
-    found = torch.cat(groups)
-    np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-4)
-    assert float(found[0]) < 1e-3
-
-
 def test_variation_of_groups_of_several_sizes() -> None:
     train = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
     groups = [torch.rand(n, 1, 8, 8, generator=seeded(n)) for n in (2, 5)]
     for images, found in zip(groups, latent.variation(groups, train), strict=True):
         assert found.sharpness == pytest.approx(float(latent.sharpness(images).mean()))
         assert found.diversity == pytest.approx(float(latent.diversity(images)))
-        [nearest] = latent.nearest_distance([images], train)
-        assert found.nearest == pytest.approx(float(nearest.mean()), rel=1e-5)
+        distance = nearest([images], train)[0].distance
+        assert found.nearest == pytest.approx(float(distance.mean()), rel=1e-5)
 
 
 def test_one_image_has_no_diversity() -> None:
@@ -315,30 +298,3 @@ def test_share_of_nothing() -> None:
     assert latent.share(0.1, 0.2) == 0.5
     for value, whole in ((0.1, 0.0), (0.1, 1e-9), (None, 0.2), (0.1, None)):
         assert latent.share(value, whole) is None
-
-
-# --- encodings -----------------------------------------------------------------------------------
-
-
-def test_encodings_that_fill_the_prior() -> None:
-    posterior = Posterior(normal(20_000, 4) * 0.6, torch.full((20_000, 4), math.log(0.64)))
-    kl = kl_to_standard_normal(*posterior).mean(0)
-    found = latent.encoding_statistics(posterior, kl)
-    assert found.variance == pytest.approx(1.0, abs=0.02)
-    assert found.norm == pytest.approx(1.0, abs=0.02)
-    assert found.marginal_kl == pytest.approx(0.0, abs=0.01)
-    assert found.kl == pytest.approx(float(kl.sum()))
-
-
-def test_marginal_kl_of_a_gaussian_against_torch() -> None:
-    mixing = normal(4, 4)
-    posterior = Posterior(normal(50_000, 4, seed=1) @ mixing.T + 0.5, torch.full((50_000, 4), -1.0))
-    truth = torch.distributions.MultivariateNormal(
-        torch.full((4,), 0.5), mixing @ mixing.T + math.exp(-1.0) * torch.eye(4)
-    )
-    prior = torch.distributions.MultivariateNormal(torch.zeros(4), torch.eye(4))
-    expected = float(torch.distributions.kl_divergence(truth, prior))
-    kl = kl_to_standard_normal(*posterior).mean(0)
-    found = latent.encoding_statistics(posterior, kl)
-    assert found.marginal_kl == pytest.approx(expected, rel=0.02)
-    assert found.marginal_kl < found.kl

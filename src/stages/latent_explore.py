@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stage import run_stage
 from vaelab import latent, tracking
+from vaelab.aggregate import encoding_statistics
 from vaelab.data.arrays import ImageArrays
 from vaelab.device import select_device
 from vaelab.figures import latent as figures
@@ -161,7 +162,7 @@ def summarise(
         figures = {key: row[key] for key in ("radius", "sharpness", "diversity", "nearest")}
         metrics.setdefault(row["model"], {})[row["region"]] = figures
     for model, found in explored.items():
-        statistics = latent.encoding_statistics(found.posterior, found.kl)
+        statistics = encoding_statistics(found.posterior, found.kl)
         metrics[model]["encodings"] = {**statistics._asdict()}
     return metrics
 

@@ -1,16 +1,16 @@
 """What `compare` measures of each model on the test split. One function a metric.
 
-    evaluate(vae, images.test.images, elbo_samples=4, seed=0).ssim
-    evaluate_pca(pca, images.test.images).psnr
-    macs(vae)
+    evaluate(vae, images, posteriors, settings.compare).row["psnr"]
+    evaluate_pca(pca, images, seed=0)["psnr"]
 
 It stands apart from `evaluation`, on which the trained weights depend: a new figure in the
-comparison trains nothing again.
+comparison trains nothing again. How generated images are judged is in `generation`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,92 +19,169 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vaelab.data.arrays import UInt8Array
-from vaelab.evaluation import Bound, bound_of, mean_of, passes, psnr
-from vaelab.inference import BATCH, device_of
-from vaelab.models import VAE
+from vaelab.aggregate import aggregated_posterior, encoding_statistics
+from vaelab.bounds import bits_per_dim, bounds
+from vaelab.data.arrays import ImageArrays, Split, UInt8Array
+from vaelab.evaluation import bound, mean_of, psnr
+from vaelab.inference import BATCH, batches, device_of, encode
+from vaelab.models import VAE, Posterior
+from vaelab.objective import kl_to_standard_normal
 from vaelab.pca import PCA
+from vaelab.probes import TEST_IMAGES, TRAIN_IMAGES, Probe, probe, probe_rows
+from vaelab.settings import CompareSettings
 
 Row = dict[str, float | None]  # a line of the table; None where a figure does not apply
 
+MEASURES = (
+    *("elbo", "iw_bound", "bits_per_dim", "reconstruction", "kl"),
+    *("mutual_information", "marginal_kl_low", "marginal_kl", "active_units"),
+    *("mse", "psnr", "ssim"),
+    *("probe_linear", "probe_knn"),
+    *("parameters", "macs", "seconds", "images_per_second"),
+)
 ACTIVE = 0.01  # variance over the images of a unit's posterior mean; Burda et al. 2016, section 5.2
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """A VAE on a split; means over the images."""
+class Posteriors:
+    """What a VAE's encoder makes of the train split and of the test split."""
 
-    bound: Bound
-    ssim: float  # of the decoded posterior mean, higher is better, at most 1
-    active_units: int
-    kl_per_dimension: Tensor  # (latent_dim,), nats/image
+    train: Posterior
+    test: Posterior
+
+    @classmethod
+    def of(cls, vae: VAE, images: ImageArrays) -> Posteriors:
+        return cls(encode(vae, images.train.images), encode(vae, images.test.images))
 
 
 @dataclass(frozen=True)
-class PCAEvaluation:
-    """A PCA on a split. It has no density and no posterior, so no bound, KL or active units."""
+class Evaluation:
+    """A VAE on the test split."""
 
-    mse: float
-    psnr: float
-    ssim: float
-
-
-def vae_row(vae: VAE, evaluation: Evaluation, seconds: float) -> Row:
-    """seconds: of training."""
-    return {
-        **vars(evaluation.bound),
-        "ssim": evaluation.ssim,
-        "active_units": evaluation.active_units,
-        "parameters": vae.parameter_count(),
-        "macs": macs(vae),
-        "seconds": seconds,
-    }
+    row: Row  # MEASURES
+    kl_per_dimension: Tensor  # (latent_dim,), mean over the images, nats
+    ceiling: float | None  # nats: log N, where the mutual information is as high as N images show
 
 
-def pca_row(pca: PCA, evaluation: PCAEvaluation, seconds: float) -> Row:
-    """seconds: of the fit."""
-    return {
-        "elbo": None,
-        "reconstruction": None,
-        "kl": None,
-        **vars(evaluation),
-        "active_units": None,
-        "parameters": pca.parameter_count(),
-        "macs": pca.macs(),
-        "seconds": seconds,
-    }
+def evaluate(
+    vae: VAE,
+    images: ImageArrays,
+    posteriors: Posteriors,
+    price: Mapping[str, float],
+    settings: CompareSettings,
+) -> Evaluation:
+    """price: what training took, as `seconds` and `images_per_second`.
+
+    A point posterior has no bound: of its terms, only the distortion is a number.
+    """
+    test = images.test.images
+    kl = kl_to_standard_normal(*posteriors.test).double().mean(0)
+    figures: Row = {}
+    ceiling = None
+    if vae.stochastic:
+        found = bounds(
+            vae,
+            test,
+            elbo_samples=settings.elbo_samples,
+            iw_samples=settings.iw_samples,
+            seed=settings.seed,
+        )
+        aggregated = aggregated_posterior(posteriors.test, seed=settings.seed)
+        figures = {
+            **found._asdict(),
+            "mutual_information": aggregated.mutual_information,
+            "marginal_kl_low": encoding_statistics(posteriors.test, kl).marginal_kl,
+            "marginal_kl": aggregated.marginal_kl,
+        }
+        ceiling = aggregated.ceiling if aggregated.saturated else None
+        if vae.likelihood.proper:
+            figures["bits_per_dim"] = bits_per_dim(found.iw_bound, images.shape)
+    else:
+        figures["reconstruction"] = bound(vae, test, samples=1, seed=0).reconstruction
+    row = _row(
+        **figures,
+        **_fidelity(vae.decode_mean, posteriors.test.mu, test, device_of(vae)),
+        **_usefulness(posteriors.train.mu, posteriors.test.mu, images, settings.seed),
+        active_units=active_units(posteriors.test.mu),
+        parameters=vae.parameter_count(),
+        macs=macs(vae),
+        seconds=price["seconds"],
+        images_per_second=price["images_per_second"],
+    )
+    return Evaluation(row, kl, ceiling)
 
 
-@torch.no_grad()
-def evaluate(vae: VAE, images: UInt8Array, *, elbo_samples: int, seed: int) -> Evaluation:
-    """images: uint8 (N, C, H, W). elbo_samples: draws of z for each image. seed: of those draws."""
-    reconstruction, kl, mse, similarity, mu = [], [], [], [], []
-    for batch in passes(vae, images, elbo_samples, seed):
-        reconstruction.append(batch.reconstruction)
-        kl.append(batch.kl_per_dimension.cpu())
-        mse.append(batch.mse)
-        similarity.append(ssim(batch.decoded, batch.images))
-        mu.append(batch.posterior.mu.cpu())
-    kl_per_dimension = torch.cat(kl).double().mean(0)
-    return Evaluation(
-        bound=bound_of(mean_of(reconstruction), kl_per_dimension.sum().item(), mean_of(mse)),
-        ssim=mean_of(similarity),
-        active_units=active_units(torch.cat(mu)),
-        kl_per_dimension=kl_per_dimension,
+def evaluate_pca(pca: PCA, train: Tensor, images: ImageArrays, seconds: float, seed: int) -> Row:
+    """The linear floor. PCA has no density and no posterior: no bound, none of its terms.
+
+    train: the train split's codes, (N, K); seconds: of the fit.
+    """
+    test = encode_pca(pca, images.test.images)
+    return _row(
+        **_fidelity(pca.decode, test, images.test.images, torch.device("cpu")),
+        **_usefulness(train, test, images, seed),
+        parameters=pca.parameter_count(),
+        macs=pca.macs(),
+        seconds=seconds,
     )
 
 
-def evaluate_pca(pca: PCA, images: UInt8Array) -> PCAEvaluation:
-    """images: uint8 (N, C, H, W), not those that `pca` was fitted to."""
+def encode_pca(pca: PCA, images: UInt8Array) -> Tensor:
+    """uint8 (N, C, H, W), which may be memory-mapped -> (N, K)"""
+    parts = [pca.encode(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
+    return torch.cat(parts)
+
+
+def evaluate_mean_image(images: ImageArrays) -> Row:
+    """The trivial floor: the train split's mean, whatever the image."""
+    mean = images.train.images.mean(0, dtype=np.float64) / 255.0
+    constant = torch.from_numpy(mean).float()
+    codes = torch.zeros(len(images.test), 0)
+    fidelity = _fidelity(
+        lambda z: constant.expand(len(z), *constant.shape),
+        codes,
+        images.test.images,
+        torch.device("cpu"),
+    )
+    return _row(**fidelity, parameters=constant.numel(), macs=0)
+
+
+def probe_pixels(images: ImageArrays, seed: int) -> Probe | None:
+    """The probes on the pixels themselves; None where there are no two classes."""
+
+    def chosen(split: Split, most: int) -> tuple[Tensor, Tensor]:
+        rows = probe_rows(len(split), most, seed).numpy()
+        pixels = torch.from_numpy(split.images[rows]).flatten(1).float() / 255.0
+        return pixels, torch.tensor(split.labels[rows])
+
+    train, test = chosen(images.train, TRAIN_IMAGES), chosen(images.test, TEST_IMAGES)
+    return probe(*train, *test, seed)
+
+
+def _row(**figures: float | None) -> Row:
+    return dict.fromkeys(MEASURES) | figures
+
+
+def _fidelity(
+    decode: Callable[[Tensor], Tensor], codes: Tensor, images: UInt8Array, device: torch.device
+) -> Row:
+    """Of the images decoded from their codes. codes: (N, K); images: uint8 (N, C, H, W)."""
     errors, similarity = [], []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        originals = torch.tensor(batch).float() / 255.0
-        decoded = torch.from_numpy(pca.reconstruct(batch))
-        errors.append((decoded - originals).square().flatten(1).mean(1))
-        similarity.append(ssim(decoded, originals))
+    with torch.no_grad():
+        for part, originals in zip(codes.split(BATCH), batches(images, device), strict=True):
+            decoded = decode(part.to(device))
+            errors.append((decoded - originals).square().flatten(1).mean(1))
+            similarity.append(ssim(decoded, originals))
     mse = mean_of(errors)
-    return PCAEvaluation(mse, psnr(mse), mean_of(similarity))
+    return {"mse": mse, "psnr": psnr(mse), "ssim": mean_of(similarity)}
+
+
+def _usefulness(train: Tensor, test: Tensor, images: ImageArrays, seed: int) -> Row:
+    """Of codes for telling the classes apart; nothing where there are no two classes."""
+    labels = (torch.tensor(split.labels) for split in (images.train, images.test))
+    train_labels, test_labels = labels
+    found = probe(train, train_labels, test, test_labels, seed)
+    return {"probe_linear": found.linear, "probe_knn": found.knn} if found else {}
 
 
 def ssim(images: Tensor, originals: Tensor) -> Tensor:

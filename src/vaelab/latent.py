@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vaelab.errors import UserError
 from vaelab.models import Posterior
+from vaelab.nearest import nearest
 from vaelab.settings import InterpolateSettings, LatentExploreSettings
 
 PathKind = Literal["linear", "slerp"]
@@ -25,7 +26,6 @@ PATH_KINDS: tuple[PathKind, ...] = get_args(PathKind)
 PARALLEL = 1e-4  # sine of the angle below which a great circle is numerically no circle
 MARGIN = 0.35  # of a plane's square beyond its three points, as a share of their extent
 STILL = 1e-6  # RMSE per pixel up to which images differ by rounding alone
-CHUNK = 2**25  # values of images that are compared at a time
 
 # --- paths ---------------------------------------------------------------------------------------
 
@@ -319,35 +319,6 @@ def share(value: float | None, whole: float | None) -> float | None:
     return None if value is None or whole is None or whole <= STILL else value / whole
 
 
-def nearest_distance(
-    groups: Sequence[Tensor], images: NDArray[np.uint8], device: torch.device | None = None
-) -> list[Tensor]:
-    """Each query's distance to the nearest of the images, RMSE per pixel.
-
-    groups: of queries, each (n, C, H, W) in [0, 1]; images: uint8 (M, C, H, W), may be
-    memory-mapped: they are read once, in chunks. Returns (n,) for each group, on the CPU.
-    """
-    size = images[0].size
-    rows = max(1, CHUNK // size)
-    queries = [part for group in groups for part in group.split(rows)]
-    best = [torch.full((len(part),), math.inf, device=device) for part in queries]
-    for start in range(0, len(images), rows):
-        chunk = torch.from_numpy(np.array(images[start : start + rows])).to(device)
-        points = _centred(chunk.float() / 255.0)
-        squares = points.square().sum(1)
-        for i, part in enumerate(queries):
-            flat = _centred(part.to(device))
-            partial = torch.addmm(squares, flat, points.T, alpha=-2.0).amin(1)
-            best[i] = torch.minimum(best[i], partial + flat.square().sum(1))
-    distances = (torch.cat(best).clamp(min=0.0) / size).sqrt().cpu()
-    return list(distances.split([len(group) for group in groups]))
-
-
-def _centred(images: Tensor) -> Tensor:
-    """On mid-grey, so that the difference of large squares keeps its digits; flattened."""
-    return images.flatten(1) - 0.5
-
-
 def variation(
     groups: Sequence[Tensor], train: NDArray[np.uint8], device: torch.device | None = None
 ) -> list[Variation]:
@@ -356,41 +327,7 @@ def variation(
         Variation(
             float(sharpness(images).mean()),
             float(diversity(images)) if len(images) > 1 else None,
-            float(nearest.mean()),
+            float(found.distance.mean()),
         )
-        for images, nearest in zip(groups, nearest_distance(groups, train, device), strict=True)
+        for images, found in zip(groups, nearest(groups, train, device), strict=True)
     ]
-
-
-# --- what the encodings are like -----------------------------------------------------------------
-
-
-class EncodingStatistics(NamedTuple):
-    """Of the aggregated posterior q(z), the mean of q(z|x) over images."""
-
-    norm: float  # root mean square of |z| in units of sqrt(latent_dim): 1 for N(0, I)
-    variance: float  # of z, mean over dimensions: 1 for N(0, I)
-    kl: float  # KL(q(z|x) || p(z)), mean over images, nats
-    marginal_kl: float  # at least this much of it is KL(q(z) || p(z)), nats
-
-
-def encoding_statistics(posterior: Posterior, kl: Tensor) -> EncodingStatistics:
-    """posterior: of N images; kl: (latent_dim,), mean over the images, nats.
-
-    The mean KL is the mutual information of x and z plus KL(q(z) || p(z)) (Hoffman & Johnson 2016,
-    "ELBO surgery"). The latter is bounded from below by the KL of the Gaussian that has q(z)'s mean
-    and covariance, because log p is quadratic.
-    """
-    mu = posterior.mu.double()
-    mean = mu.mean(0)
-    centred = mu - mean
-    within = posterior.logvar.double().exp().mean(0)
-    covariance = centred.T @ centred / len(mu) + within.diag()
-    variances = covariance.diagonal()
-    gaussian = 0.5 * (variances.sum() + mean.square().sum() - len(mean) - covariance.logdet())
-    return EncodingStatistics(
-        norm=float((variances + mean.square()).mean().sqrt()),
-        variance=float(variances.mean()),
-        kl=float(kl.sum()),
-        marginal_kl=float(gaussian),
-    )

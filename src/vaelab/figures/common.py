@@ -22,7 +22,21 @@ DPI = 110
 WIDTH = 8.2  # inches: 900 pixels
 MAX_BYTES = 490_000
 COLOURS = {"fc": "#d9812b", "conv": "#2a6fbb", "pca": "#7a7a7a", "data": "#2f2f2f"}
-NAMES = {"fc": "FC", "conv": "Conv", "pca": "PCA", "data": "Original"}
+NAMES = {
+    "fc": "FC",
+    "conv": "Conv",
+    "pca": "PCA",
+    "mean_image": "Mean image",
+    "data": "Original",
+}
+SOURCE_NAMES = {  # of images that are judged
+    "reconstruction": "Reconstructions",
+    "prior": "Prior",
+    "tempered": "Tempered prior",
+    "mixture": "Gaussian mixture",
+    "class": "Gaussian of each class",
+    "flow": "Flow",
+}
 matplotlib.rcParams.update(
     {
         "font.size": 9,
@@ -59,9 +73,13 @@ def tile(images: Images, columns: int, gap: int = 2) -> NDArray[np.uint8]:
 def show_sheet(
     axes: Axes, images: Images, columns: int, row_labels: Sequence[str] = (), title: str = ""
 ) -> None:
-    """Draw a grid of images, each row's label at its left."""
+    """Draw a grid of images, each row's label at its left.
+
+    Pixels are drawn as they are, but smoothed where a sheet has more of them than there is room.
+    """
     sheet = tile(images, columns)
-    axes.imshow(sheet, interpolation="nearest")
+    fits = sheet.shape[1] <= axes.bbox.width
+    axes.imshow(sheet, interpolation="nearest" if fits else "auto")
     axes.set_xticks([])
     rows = -(-len(images) // columns)
     pitch = sheet.shape[0] / rows

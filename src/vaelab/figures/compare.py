@@ -1,9 +1,10 @@
-"""Figures of `compare`: reconstructions, prior samples, training curves, KL by dimension."""
+"""Figures of `compare`: reconstructions, generated images and how they are judged, training, KL."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,19 +13,33 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vaelab.figures.common import COLOURS, NAMES, WIDTH, Images, new_figure, show_sheet
+from vaelab.figures.common import (
+    COLOURS,
+    NAMES,
+    SOURCE_NAMES,
+    WIDTH,
+    Images,
+    new_figure,
+    show_sheet,
+    to_uint8,
+)
 from vaelab.settings import Architecture
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Row = Mapping[str, float | None]
+
 CURVES = {
     "elbo": "−ELBO (nats/image)",
-    "reconstruction": "reconstruction (nats/image)",
-    "kl": "KL (nats/image)",
+    "reconstruction": "distortion (nats/image)",
+    "kl": "rate, KL (nats/image)",
 }
 LARGEST_CELL = 1.2  # inches: an image's side in a grid of few
 SMALLEST_KL = 1e-4  # nats; what is drawn lies at or above it
+ACROSS = 8  # samples beside another
+SHOWN_CLASSES = 20
+LONGEST_NAME = 16  # characters of a class's name that are shown
 
 
 def draw_reconstructions(
@@ -49,29 +64,129 @@ def _decibels(psnr: float) -> str:
     return f"{psnr:.2f} dB" if math.isfinite(psnr) else "no error"
 
 
-def draw_samples(samples: Mapping[Architecture, Images]) -> Figure:
-    """Each model's mean images for the same latents, in the same places: (N, C, H, W) each."""
-    count = len(next(iter(samples.values())))
-    columns = min(count, max(8, math.isqrt(count)))
-    half = WIDTH / len(samples)
-    figure = new_figure(half * -(-count // columns) / columns + 0.3)
-    panels = figure.subplots(1, len(samples), squeeze=False)[0]
-    for axes, (model, images) in zip(panels, samples.items(), strict=True):
-        show_sheet(axes, images, columns, title=NAMES[model])
+def draw_samples(samples: Mapping[Architecture, Mapping[str, Images]]) -> Figure:
+    """A block for each sampler, the models side by side.
+
+    samples: model -> sampler, of SOURCE_NAMES -> (N, C, H, W), the same samplers and N for each.
+    """
+    samplers = next(iter(samples.values()))
+    count = len(next(iter(samplers.values())))
+    columns = min(count, max(ACROSS, math.isqrt(count)))
+    block = WIDTH / len(samples) * -(-count // columns) / columns + 0.3
+    figure = new_figure(block * len(samplers))
+    panels = figure.subplots(len(samplers), len(samples), squeeze=False)
+    for row, sampler in zip(panels, samplers, strict=True):
+        for axes, (model, images) in zip(row, samples.items(), strict=True):
+            title = f"{NAMES[model]}: {SOURCE_NAMES[sampler]}"
+            show_sheet(axes, images[sampler], columns, title=title)
     return figure
 
 
-def draw_training_curves(histories: Mapping[Architecture, pd.DataFrame]) -> Figure:
-    """The bound and its terms after each epoch. histories: the columns of history.csv."""
+def draw_classes(
+    samples: Mapping[Architecture, Images], class_names: Sequence[str], per_class: int
+) -> Figure:
+    """A row for each class, the models side by side; of many classes the first ones.
+
+    samples: model -> (K * per_class, C, H, W), class by class; class_names: K of them.
+    """
+    labels = [
+        name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+        for name in class_names[:SHOWN_CLASSES]
+    ]
+    figure = new_figure(0.3 + (WIDTH - 1.1) / len(samples) * len(labels) / per_class)
+    panels = figure.subplots(1, len(samples), squeeze=False)[0]
+    for axes, (model, images) in zip(panels, samples.items(), strict=True):
+        shown = images[: len(labels) * per_class]
+        show_sheet(axes, shown, per_class, labels if axes is panels[0] else (), NAMES[model])
+    return figure
+
+
+def draw_nearest(
+    samples: Mapping[Architecture, Images], nearest: Mapping[Architecture, Images]
+) -> Figure:
+    """Each model's samples, and under each the training image nearest to it.
+
+    Both: model -> (N, C, H, W).
+    """
+    columns = len(next(iter(samples.values())))
+    cell = min(0.83 * WIDTH / columns, LARGEST_CELL)
+    figure = new_figure(len(samples) * (2 * cell + 0.15), cell * columns + 0.17 * WIDTH)
+    panels = figure.subplots(len(samples), 1, squeeze=False)[:, 0]
+    for axes, (model, images) in zip(panels, samples.items(), strict=True):
+        pairs = np.concatenate([to_uint8(images), to_uint8(nearest[model])])
+        labels = [f"{NAMES[model]}'s sample", "nearest training\nimage"]
+        show_sheet(axes, pairs.transpose(0, 3, 1, 2), columns, labels)
+    figure.set_layout_engine("compressed", w_pad=0.1, h_pad=0.08)
+    return figure
+
+
+def draw_swd(judged: Mapping[str, Mapping[str, Sequence[Row]]], floor: Row) -> Figure:
+    """Sliced Wasserstein distance by source: a panel for the mean over scales and for each scale.
+
+    judged: model -> source -> a row for each seed, of which `swd` and `swd_…` are drawn, a ring for
+    each seed and a dot for their mean; floor: the same of real images.
+    """
+    scales = [key for key in floor if key == "swd" or key.startswith("swd_")]
+    sources = [key for key in SOURCE_NAMES if any(key in found for found in judged.values())]
+    figure = new_figure(0.9 + 0.36 * len(sources))
+    panels = figure.subplots(1, len(scales), sharey=True, squeeze=False)[0]
+    for axes, key in zip(panels, scales, strict=True):
+        for i, (model, found) in enumerate(judged.items()):
+            shift = 0.22 * (i - (len(judged) - 1) / 2)
+            for source, rows in found.items():
+                values = [value for row in rows if (value := row[key]) is not None]
+                height = sources.index(source) + shift
+                style = {"color": COLOURS[model], "linestyle": ""}
+                if len(values) > 1:
+                    heights = [height] * len(values)
+                    axes.plot(values, heights, marker="o", markerfacecolor="none", **style)
+                axes.plot(fmean(values), height, marker="o", markersize=5, **style)
+        axes.axvline(_number(floor, key), color=COLOURS["data"], linestyle="--", linewidth=1)
+        axes.set_title(_scale(key), loc="left")
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.grid(axis="x", alpha=0.25)
+    panels[0].set_yticks(range(len(sources)), [SOURCE_NAMES[source] for source in sources])
+    panels[0].set_ylim(len(sources) - 0.5, -0.5)
+    figure.supxlabel("sliced Wasserstein distance (thousandths of the real images' sd)", fontsize=9)
+    legend = [
+        Line2D([], [], marker="o", linestyle="", color=COLOURS[model], label=NAMES[model])
+        for model in judged
+    ]
+    legend.append(Line2D([], [], color=COLOURS["data"], linestyle="--", label="real test images"))
+    figure.legend(handles=legend, loc="outside upper left", ncols=len(legend))
+    return figure
+
+
+def draw_training_curves(histories: Mapping[Architecture, Sequence[pd.DataFrame]]) -> Figure:
+    """The bound and its terms after each epoch, a line for each seed.
+
+    histories: model -> for each seed the columns of history.csv; a term that is nowhere known is
+    left out.
+    """
+    frames = [history for seeds in histories.values() for history in seeds]
+    known = {
+        key: label
+        for key, label in CURVES.items()
+        if any(np.isfinite(frame[f"val_{key}"]).any() for frame in frames)
+    }
     figure = new_figure(3.1)
-    panels = figure.subplots(1, len(CURVES))
-    for axes, (key, label) in zip(panels, CURVES.items(), strict=True):
+    panels = figure.subplots(1, len(known), squeeze=False)[0]
+    width = 1.5 if len(frames) == len(histories) else 0.7
+    for axes, (key, label) in zip(panels, known.items(), strict=True):
         sign = -1.0 if key == "elbo" else 1.0
-        for model, history in histories.items():
-            for split, dashes in (("train", "--"), ("val", "-")):
-                values = sign * history[f"{split}_{key}"]
-                marker = "." if len(values) <= 20 else ""
-                axes.plot(history["epoch"], values, dashes, color=COLOURS[model], marker=marker)
+        for model, seeds in histories.items():
+            for history in seeds:
+                for split, dashes in (("train", "--"), ("val", "-")):
+                    values = sign * history[f"{split}_{key}"]
+                    axes.plot(
+                        history["epoch"],
+                        values,
+                        dashes,
+                        color=COLOURS[model],
+                        linewidth=width,
+                        marker="." if len(values) <= 20 and len(seeds) == 1 else "",
+                    )
         axes.set_title(label, loc="left")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -104,3 +219,15 @@ def draw_kl_by_dimension(
     axes.grid(alpha=0.25)
     figure.legend(loc="outside upper left", ncols=len(kl))
     return figure
+
+
+def _scale(key: str) -> str:
+    """'swd_32' -> '32 × 32 pixels'"""
+    side = key.removeprefix("swd").removeprefix("_")
+    return f"{side} × {side} pixels" if side else "Mean over the scales"
+
+
+def _number(row: Row, key: str) -> float:
+    value = row[key]
+    assert value is not None, key
+    return value

@@ -1,0 +1,173 @@
+"""Where latents come from and how the images are judged: who is compared with whom."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaelab import generation
+from vaelab.data.arrays import ImageArrays, Split, save
+from vaelab.generation import (
+    RECONSTRUCTION,
+    RealImages,
+    add_inception,
+    fit_samplers,
+    generate,
+    generate_by_pca,
+    judge,
+    to_floats,
+    to_uint8,
+)
+from vaelab.inception import InceptionDistance, InceptionDistances, NotMeasured
+from vaelab.inference import decode, encode
+from vaelab.models import VAEConfig
+from vaelab.models.conv import build_conv
+from vaelab.pca import fit_pca
+from vaelab.settings import load_settings
+
+CPU = torch.device("cpu")
+SETTINGS = load_settings(Path(__file__).parents[1] / "params.yaml").compare.model_copy(
+    update={"generated": 64, "mixture_components": 2, "flow_steps": 3}
+)
+
+
+def arrays(folder: Path, classes: int = 2, test: int = 200) -> ImageArrays:
+    rng = np.random.default_rng(0)
+
+    def split(count: int) -> Split:
+        level = rng.integers(40, 216, (count, 3, 1, 1))
+        images = level + rng.integers(-40, 40, (count, 3, 16, 16))
+        return Split(images.astype(np.uint8), np.arange(count) % classes)
+
+    save(
+        folder,
+        {"train": split(90), "val": split(5), "test": split(test)},
+        name="noise",
+        source={},
+        class_names=[str(label) for label in range(classes)],
+        factor_names=[],
+        split_seed=0,
+    )
+    return ImageArrays.open(folder)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageArrays:
+    return arrays(tmp_path / "noise")
+
+
+def test_the_two_halves_share_no_image(images: ImageArrays) -> None:
+    real = RealImages.of(images, SETTINGS)
+    assert len(real.reference) == len(real.other) == 64
+    np.testing.assert_array_equal(images.test.images[real.other_index.numpy()], real.other)
+    as_bytes = [{image.tobytes() for image in half} for half in (real.reference, real.other)]
+    assert not as_bytes[0] & as_bytes[1]
+
+
+def test_few_test_images_are_halved(tmp_path: Path) -> None:
+    real = RealImages.of(arrays(tmp_path / "few", test=21), SETTINGS)
+    assert len(real.reference) == len(real.other) == 10
+
+
+def test_samplers_and_what_is_generated(images: ImageArrays, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = build_conv(
+        VAEConfig(
+            architecture="conv",
+            shape=(3, 16, 16),
+            latent_dim=4,
+            likelihood="gaussian",
+            net={"width": 4},
+        )
+    )
+    train, test = encode(vae, images.train.images), encode(vae, images.test.images)
+    samplers = fit_samplers(train, images.train.labels, SETTINGS, CPU)
+    assert list(samplers) == ["prior", "tempered", "mixture", "class", "flow"]
+    unlabelled = fit_samplers(train, np.zeros(90, np.int64), SETTINGS, CPU)
+    assert list(unlabelled) == ["prior", "tempered", "mixture", "flow"]
+
+    real = RealImages.of(images, SETTINGS)
+    generated = generate(vae, samplers, test, real, seed=1)
+    assert list(generated) == [RECONSTRUCTION, *samplers]
+    assert {group.shape for group in generated.values()} == {(64, 3, 16, 16)}
+    expected = to_uint8(decode(vae, encode(vae, real.other).mu))
+    np.testing.assert_array_equal(generated[RECONSTRUCTION], expected)
+    z = torch.randn(64, 4, generator=torch.Generator().manual_seed(1))
+    np.testing.assert_array_equal(generated["prior"], to_uint8(decode(vae, z)))
+    np.testing.assert_array_equal(
+        generated["tempered"], to_uint8(decode(vae, SETTINGS.temperature * z))
+    )
+
+
+def test_pca_samples_have_the_mean_and_spread_of_the_images(images: ImageArrays) -> None:
+    pca = fit_pca(images.train.images, 5)
+    real = RealImages.of(images, SETTINGS.model_copy(update={"generated": 100}))
+    generated = generate_by_pca(pca, pca.encode(images.train.images), real, seed=0)
+    np.testing.assert_array_equal(generated[RECONSTRUCTION], to_uint8(pca.reconstruct(real.other)))
+    level = generated["prior"].mean((1, 2, 3))
+    true = images.train.images.mean((1, 2, 3))
+    assert level.mean() == pytest.approx(true.mean(), abs=10.0)
+    assert level.std() == pytest.approx(true.std(), rel=0.3)
+
+
+def test_judging_ranks_real_images_before_spoilt_ones(images: ImageArrays) -> None:
+    real = RealImages.of(images, SETTINGS)
+    groups = {
+        "real": real.other,
+        "flat": np.full_like(real.other, 128),
+        "train": images.train.images[:64],
+    }
+    rows = judge(real, groups, CPU)
+    assert rows["flat"]["swd"] > 3 * rows["real"]["swd"]  # type: ignore[operator]
+    assert rows["train"]["nearest"] == pytest.approx(0.0, abs=1e-3)
+    assert rows["real"]["nearest"] > 0.02  # type: ignore[operator]
+    assert set(rows["real"]) == {"swd", "swd_16", "nearest", "fid", "kid"}
+
+
+def test_inception_distances_reach_their_rows(
+    images: ImageArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RealImages.of(images, SETTINGS)
+    groups = [{"a": real.other}, {"a": real.reference, "b": real.other}]
+    judged = [(judge(real, group, CPU), group) for group in groups]
+
+    def by_first_pixel(reference, groups, **options):  # type: ignore[no-untyped-def]
+        assert options["weights"] is None
+        return InceptionDistances(
+            {
+                name: InceptionDistance(64, float(group[0, 0, 0, 0]), 0.25, 0.1)
+                for name, group in groups.items()
+            },
+            reference_count=len(reference),
+            subset_size=32,
+            weights="those of a test",
+            resizing="not at all",
+        )
+
+    monkeypatch.setattr(generation, "inception_distances", by_first_pixel)
+    sentence = add_inception(judged, real, SETTINGS, CPU)
+    for rows, group in judged:
+        for name, row in rows.items():
+            assert row["fid"] == float(group[name][0, 0, 0, 0])
+            assert row["kid"] == 0.25
+    for part in ("those of a test", "not at all", "64", "32"):
+        assert part in sentence
+
+
+def test_what_is_not_measured_says_why(
+    images: ImageArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RealImages.of(images, SETTINGS)
+    rows = judge(real, {"a": real.other}, CPU)
+    monkeypatch.setattr(
+        generation, "inception_distances", lambda *a, **k: NotMeasured("no net today")
+    )
+    sentence = add_inception([(rows, {"a": real.other})], real, SETTINGS, CPU)
+    assert sentence == "FID and KID are not measured: no net today."
+    assert rows["a"]["fid"] is None
+
+
+def test_to_uint8_and_back() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    np.testing.assert_array_equal(to_uint8(to_floats(levels).numpy()), levels)
