@@ -42,7 +42,7 @@ clean:  ## remove what the stages and tools wrote, git's files excepted; keeps .
 	git clean -fdxq --exclude=/data/downloads -- data models metrics reports dvc_plots \
 		mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts mlruns .vaelab \
 		.dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache
-	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

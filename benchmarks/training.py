@@ -20,11 +20,13 @@ import torch
 from vaelab.checkpoints import Checkpoint
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
 from vaelab.device import select_device
-from vaelab.models import VAEConfig
+from vaelab.models.conv import conv_config
+from vaelab.models.fc import fc_config
 from vaelab.models.load import BUILDERS
-from vaelab.settings import ARCHITECTURES, load_settings
+from vaelab.settings import ARCHITECTURES, Architecture, load_settings
 from vaelab.training import train
 
+CONFIGS = {"fc": fc_config, "conv": conv_config}
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -60,7 +62,7 @@ def main() -> None:
     settings = load_settings(Path(__file__).parents[1] / "params.yaml")
     device = select_device(options.device)
 
-    speeds: dict[tuple[str, str], list[float]] = {}
+    speeds: dict[tuple[Architecture, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         images = noise(Path(scratch) / "noise", options.images)
         for round_number in range(options.rounds):
@@ -69,12 +71,13 @@ def main() -> None:
                     folder = Path(scratch) / f"{round_number}-{architecture}-{precision}"
                     folder.mkdir()
                     torch.manual_seed(0)
-                    config = VAEConfig.of(architecture, settings.model, images.shape)
+                    config = CONFIGS[architecture](settings.model, images.shape)
                     trained = train(
                         BUILDERS[architecture](config),
                         images,
                         settings.objective,
                         settings.train.model_copy(update={"epochs": 1, "precision": precision}),
+                        0,
                         device,
                         Checkpoint(folder),
                         lambda epoch: None,

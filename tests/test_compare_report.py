@@ -22,6 +22,7 @@ CONDITIONS = Conditions(
     latent_dim=128,
     pca_components=128,
     likelihood="bernoulli",
+    sigma=None,
     proper=False,
     posterior="gaussian",
     beta=1.0,
@@ -30,6 +31,7 @@ CONDITIONS = Conditions(
     elbo_samples=16,
     iw_samples=64,
     generated=2048,
+    nearest_images=256,
     temperature=0.7,
     mixture_components=10,
     pixel_entropy=1685.0,
@@ -233,7 +235,7 @@ def test_a_deterministic_autoencoder_has_no_bound() -> None:
     said = findings(page)
     for finding in ("The bound", "What the ELBO leaves out", "The entropy floor", "Information"):
         assert finding not in said
-    assert said["Latent units"].endswith("next to nothing.")
+    assert "Latent units" not in said
     assert not [name for name in lines_of(page, " |") if name.startswith(("ELBO", "Rate"))]
     assert "kl_by_dimension" not in page
     assert "VAE" not in page
@@ -331,8 +333,8 @@ def test_the_prior_may_be_the_best() -> None:
     images["fc"]["prior"] = [distances(11.0)]
     said = findings(report(images=images))["Samplers"]
     assert (
-        "FC: no sampler comes nearer to real images than the prior, at an SWD of 11.0, 1.0 below "
-        "the 12.0 of real test images; its reconstructions have 74.0"
+        "FC: no sampler comes clearly nearer to real images than the prior (by 5%), at an SWD of "
+        "11.0, 1.0 below the 12.0 of real test images; its reconstructions have 74.0"
     ) in said
 
 

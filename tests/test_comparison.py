@@ -111,7 +111,7 @@ def test_a_point_posterior_has_no_bound(data: ImageArrays) -> None:
     row = run(build(posterior="point"), data).row
     absent = {key for key, value in row.items() if value is None}
     bound_figures = {"elbo", "iw_bound", "bits_per_dim", "kl", "mutual_information"}
-    bound_figures |= {"marginal_kl", "marginal_kl_low"}
+    bound_figures |= {"marginal_kl", "marginal_kl_low", "active_units"}
     assert absent == bound_figures
     assert math.isfinite(row["reconstruction"] or math.nan)
 

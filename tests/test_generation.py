@@ -125,6 +125,21 @@ def test_judging_ranks_real_images_before_spoilt_ones(images: ImageArrays) -> No
     assert set(rows["real"]) == {"swd", "swd_16", "nearest", "fid", "kid"}
 
 
+def test_nearest_images_are_looked_for_among_all_of_a_set(
+    images: ImageArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Splits lie sorted by class: the first images of a set stand for one class."""
+    real = RealImages.of(images, SETTINGS)
+    half_flat = np.where(np.arange(64).reshape(-1, 1, 1, 1) < 32, 128, real.other).astype(np.uint8)
+    monkeypatch.setattr(generation, "NEAREST", 32)
+    found = judge(
+        real, {"half": half_flat, "real": real.other, "flat": half_flat[:1].repeat(64, 0)}, CPU
+    )
+    distances = {name: row["nearest"] or 0.0 for name, row in found.items()}
+    assert min(distances["real"], distances["flat"]) < distances["half"]
+    assert distances["half"] < max(distances["real"], distances["flat"])
+
+
 def test_inception_distances_reach_their_rows(
     images: ImageArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,9 +21,9 @@ from vaelab import tracking
 from vaelab.data import arrays
 from vaelab.data.shapes import FACTORS, SHAPES, draw, sample_factors
 from vaelab.errors import UserError
-from vaelab.models import VAEConfig
-from vaelab.models.conv import build_conv
-from vaelab.models.fc import build_fc
+from vaelab.models import seed_dir
+from vaelab.models.conv import build_conv, conv_config
+from vaelab.models.fc import build_fc, fc_config
 from vaelab.settings import load_settings
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -86,9 +86,11 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     write_params()
     settings = load_settings().of("toys")
     torch.manual_seed(0)
-    for name, build in (("fc", build_fc), ("conv", build_conv)):
-        vae = build(VAEConfig.of(name, settings.model, (3, 16, 16)))
-        vae.save(settings.model_dir(name))
+    for vae in (
+        build_fc(fc_config(settings.model, (3, 16, 16))),
+        build_conv(conv_config(settings.model, (3, 16, 16))),
+    ):
+        vae.save(seed_dir(settings.model_dir(vae.config.architecture), 0))
     return recorder
 
 

@@ -46,10 +46,11 @@ def test_the_projects_own_file_is_valid() -> None:
             "model.fc.width is 'wide'; allowed: match_conv, or a whole",
         ),
         (("model", "sigma"), 0.0, "model.sigma is 0.0; allowed: learned, or a number above 0"),
-        (("model", "sigma"), 0.1, "model: sigma can be fixed for gaussian only, not for "),
         (("train", "seeds"), [], "train.seeds is []; allowed: 1 or more"),
         (("train", "seeds"), [1, 0], "train.seeds is [1, 0]; allowed: different seeds in rising"),
         (("model",), None, "model is None; allowed: a mapping"),
+        (("objective", "kl_warmup_epochs"), 11, "objective.kl_warmup_epochs is 11; allowed: up to"),
+        (("objective", "kl_cycles"), 2, "objective.kl_cycles is 2; allowed: 1 where objective.kl"),
         (("train", "learning_rate"), "fast", "train.learning_rate is 'fast'; allowed: number"),
         (("train", "learning_rate"), float("nan"), "train.learning_rate is nan; allowed: a finite"),
         (("train", "device"), "gpu", "train.device is 'gpu'; allowed: auto, cpu, cuda, cuda:N or"),
@@ -179,6 +180,15 @@ def test_a_date_is_no_seed(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(PARAMS.read_text().replace("  seed: 0", "  seed: 2020-13-41", 1))
     with pytest.raises(UserError, match="seed is '2020-13-41'; allowed: integer"):
+        load_settings(path)
+
+
+def test_only_a_gaussian_has_a_sigma_to_fix(tmp_path: Path) -> None:
+    model = yaml.safe_load(PARAMS.read_text())["model"] | {"sigma": 0.1}
+    path = write(tmp_path, "model", value=model | {"likelihood": "gaussian"})
+    assert load_settings(path).model.sigma == 0.1
+    path = write(tmp_path, "model", value=model | {"likelihood": "bernoulli"})
+    with pytest.raises(UserError, match="model: sigma can be fixed for gaussian only, not for ber"):
         load_settings(path)
 
 

@@ -33,10 +33,12 @@ from vaelab.comparison import (
 )
 from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.device import select_device
+from vaelab.errors import UserError
 from vaelab.figures import compare as figures
 from vaelab.figures.common import save
 from vaelab.generation import (
     FLOOR,
+    NEAREST,
     RECONSTRUCTION,
     RealImages,
     add_inception,
@@ -47,6 +49,7 @@ from vaelab.generation import (
     to_floats,
     to_uint8,
 )
+from vaelab.inception import check_weights
 from vaelab.inference import decode, device_of
 from vaelab.models import VAE, seed_dir
 from vaelab.models.load import load_vaes
@@ -89,7 +92,15 @@ def main(dataset: str) -> None:
     device = select_device(settings.train.device)
     vaes = {model: load_vaes(settings.model_dir(model), device) for model in ARCHITECTURES}
     seeds = list(vaes["fc"])
+    if seeds != list(vaes["conv"]):
+        raise UserError(
+            f"models/{dataset} holds FC of seeds {seeds} and Conv of seeds {list(vaes['conv'])}; "
+            f"`dvc repro train_fc@{dataset} train_conv@{dataset}` makes both anew"
+        )
     latent_dim = vaes["fc"][seeds[0]].latent_dim
+
+    if options.inception_weights is not None:
+        check_weights(Path(options.inception_weights).expanduser())
 
     with tracking.run("compare", settings, images.meta, name=f"compare-z{latent_dim}") as run:
         real = RealImages.of(images, options)
@@ -193,6 +204,7 @@ def conditions_of(
         latent_dim=config.latent_dim,
         pca_components=len(pca.components),
         likelihood=config.likelihood,
+        sigma=config.sigma,
         posterior=config.posterior,
         proper=first.vae.likelihood.proper,
         beta=first.history["beta"].iloc[-1],
@@ -201,6 +213,7 @@ def conditions_of(
         elbo_samples=options.elbo_samples,
         iw_samples=options.iw_samples,
         generated=len(real.other),
+        nearest_images=min(NEAREST, len(real.other)),
         temperature=options.temperature,
         mixture_components=options.mixture_components,
         pixel_entropy=(

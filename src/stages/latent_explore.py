@@ -41,7 +41,7 @@ class Explored:
     kl: Tensor  # (latent_dim,), mean over the test split, nats
     regions: list[latent.Region]
     samples: list[NDArray[Any]]  # for each region (n, C, H, W)
-    dimensions: list[int]  # those traversed, most informative first
+    dimensions: list[str]  # those traversed, most informative first, and what each holds
     traversals: NDArray[Any]  # (dimensions, values, C, H, W)
     plane: latent.Plane
     grid: NDArray[Any]  # (PLANE_SIDE², C, H, W)
@@ -104,7 +104,9 @@ def explore(
     posterior = encode(vae, images.test.images)
     kl = kl_to_standard_normal(*posterior).mean(0)
     regions = latent.regions(noise, posterior, torch.tensor(images.test.labels), chosen, settings)
-    dimensions = kl.argsort(descending=True, stable=True)[: settings.traversals].tolist()
+    held = kl if vae.stochastic else posterior.mu.var(0, correction=0)
+    dimensions = held.argsort(descending=True, stable=True)[: settings.traversals].tolist()
+    unit = "nats" if vae.stochastic else "variance"
     values = torch.tensor(TRAVERSED)
     lines = [latent.traverse(posterior.mu[chosen[0]], i, values) for i in dimensions]
     plane = latent.plane_through(posterior.mu[chosen[:3]])
@@ -113,7 +115,7 @@ def explore(
         kl,
         regions,
         [decode(vae, region.z) for region in regions],
-        dimensions,
+        [f"z{i} · {held[i]:.2f} {unit}" for i in dimensions],
         decode(vae, torch.cat(lines)).reshape(len(lines), len(values), *images.shape),
         plane,
         decode(vae, plane.grid(PLANE_SIDE)),
@@ -188,10 +190,7 @@ def draw(explored: dict[str, Explored], images: ImageArrays, chosen: Tensor, fol
         folder / "prior_samples.png",
     )
     save(figures.draw_regions(names, samples, tests), folder / "regions.png")
-    labels = {
-        model: [f"z{i} · {found.kl[i]:.2f} nats" for i in found.dimensions]
-        for model, found in explored.items()
-    }
+    labels = {model: found.dimensions for model, found in explored.items()}
     traversals = {model: found.traversals for model, found in explored.items()}
     save(figures.draw_traversals(traversals, labels, TRAVERSED), folder / "traversals.png")
     save(

@@ -46,8 +46,9 @@ def aggregated_posterior(posterior: Posterior, *, seed: int) -> AggregatedPoster
 
     q(z) = (1/N) sum_i q(z|x_i), and I(x; z) = E[log q(z|x) - log q(z)] over an image and a draw of
     its z; the rest of the mean KL, which is exact and over all N, is KL(q(z) || p(z)) (Hoffman &
-    Johnson 2016, "ELBO surgery"). All N components are summed for each draw, its own among them:
-    none of the bias of estimates from a minibatch (Chen et al. 2018).
+    Johnson 2016, "ELBO surgery"). The estimate from draws is kept within what holds exactly: log N,
+    and the bound that `encoding_statistics` gives. All N components are summed for each draw, its
+    own among them: none of the bias of estimates from a minibatch (Chen et al. 2018).
 
     The information is that of z about which of the N images it came from, so at most log N. Of the
     population that the images are drawn from it is a lower bound in expectation (Poole et al. 2019,
@@ -64,8 +65,10 @@ def aggregated_posterior(posterior: Posterior, *, seed: int) -> AggregatedPoster
 
     mixture = log_mixture(z, mu, logvar)
     component = -0.5 * (noise.square() + logvar[own]).sum(1)
-    information = float((component - mixture).mean())
-    rate = float(kl_to_standard_normal(mu, logvar).sum(1).mean())
+    kl = kl_to_standard_normal(mu, logvar).mean(0)
+    rate = float(kl.sum())
+    least = max(encoding_statistics(posterior, kl).marginal_kl, 0.0)  # holds exactly
+    information = min(float((component - mixture).mean()), math.log(count), rate - least)
     return AggregatedPosterior(information, rate - information, math.log(count))
 
 

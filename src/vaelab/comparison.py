@@ -102,7 +102,7 @@ def evaluate(
         **figures,
         **_fidelity(vae.decode_mean, posteriors.test.mu, test, device_of(vae)),
         **_usefulness(posteriors.train.mu, posteriors.test.mu, images, settings.seed),
-        active_units=active_units(posteriors.test.mu),
+        active_units=active_units(posteriors.test.mu) if vae.stochastic else None,
         parameters=vae.parameter_count(),
         macs=macs(vae),
         seconds=price["seconds"],

@@ -35,7 +35,7 @@ from vaelab.wasserstein import PatchReference
 Row = dict[str, float | None]  # swd, swd_SIDE of each level, nearest, fid, kid
 
 RECONSTRUCTION = "reconstruction"
-NEAREST = 256  # images of a set whose nearest training images are looked for, at most
+NEAREST = 256  # images of a set, drawn at random, whose nearest training images are looked for
 FLOOR = "floor"
 
 
@@ -113,11 +113,12 @@ def judge(
     real: RealImages, groups: Mapping[str, UInt8Array], device: torch.device
 ) -> dict[str, Row]:
     """Of each group of images, uint8 (n, C, H, W), n as many as `real` has."""
-    floats = {name: to_floats(images) for name, images in groups.items()}
-    near = nearest([images[:NEAREST] for images in floats.values()], real.train, device)
+    some = torch.randperm(len(real.other), generator=torch.Generator().manual_seed(0))[:NEAREST]
+    looked_at = [to_floats(images[some.numpy()]) for images in groups.values()]
+    near = nearest(looked_at, real.train, device)
     rows: dict[str, Row] = {}
-    for (name, images), found in zip(floats.items(), near, strict=True):
-        distance = real.patches.distance(images)
+    for (name, images), found in zip(groups.items(), near, strict=True):
+        distance = real.patches.distance(to_floats(images))
         levels = zip(distance.sides, distance.levels, strict=True)
         rows[name] = {
             "swd": distance.mean,
@@ -172,7 +173,7 @@ def describe(found: InceptionDistances) -> str:
 
 def to_floats(images: UInt8Array) -> Tensor:
     """uint8 (N, C, H, W) -> float32 in [0, 1]."""
-    return torch.from_numpy(images).float() / 255.0
+    return torch.tensor(images).float() / 255.0
 
 
 def to_uint8(images: NDArray[Any]) -> UInt8Array:

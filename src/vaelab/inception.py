@@ -33,6 +33,7 @@ from vaelab.errors import UserError
 
 BATCH = 64
 FEATURES = 2048  # of the last pooling layer
+FEWEST = 2  # images of a set, for a covariance
 SUBSETS = 100  # over which KID is averaged
 SUBSET_SIZE = 1000  # images in each, at most
 TIMEOUT = 10.0  # seconds for which the weights' server may be silent
@@ -74,14 +75,17 @@ def inception_distances(
 ) -> InceptionDistances | NotMeasured:
     """FID and KID of each group to the reference, which passes the net once for all of them.
 
-    reference, groups: uint8 (N, C, H, W), N at least 2; greyscale is repeated to three channels.
+    reference, groups: uint8 (N, C, H, W); greyscale is repeated to three channels.
     weights: a file of torch-fidelity's Inception net; None is the published one, downloaded to
     torch's cache where it is not there yet. seed: of KID's subsets.
 
-    NotMeasured where torch-fidelity is not installed, or the published weights cannot be had.
+    NotMeasured where torch-fidelity is not installed, the published weights cannot be had, or a set
+    has fewer than FEWEST images.
     Raises UserError where `weights` cannot be read or is not of that net.
     """
-    name = PUBLISHED if weights is None else _checked(weights)
+    if min(len(reference), *map(len, groups.values())) < FEWEST:
+        return NotMeasured(f"sets of fewer than {FEWEST} images are too small for either")
+    name = PUBLISHED if weights is None else check_weights(weights)
     try:
         net = _inception(weights)
     except ModuleNotFoundError:
@@ -183,10 +187,11 @@ def _impatient() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _checked(weights: Path) -> str:
+def check_weights(weights: Path) -> str:
     """The name under which a report knows the file.
 
     torch-fidelity unpickles whatever the file holds; here it is seen to hold tensors alone.
+    Raises UserError where it cannot be read, or holds something else.
     """
     try:
         with weights.open("rb") as file:

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # Of a learned scale, before training. Latent dimensions along which the images vary less than this
-# have nothing to say at first: begun at 0.25, the images' own deviation, many collapse and few of
-# them come back when the scale has fallen.
+# have nothing to say at first and fall to the prior; not all of them come back when the scale has
+# fallen (docs/method.md has the figures of beginning at 0.25, the images' own deviation).
 FIRST_DEVIATION = 0.05
 
 

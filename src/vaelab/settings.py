@@ -258,6 +258,22 @@ class Settings(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _warmup(self) -> Settings:
+        cycle = self.train.epochs / self.objective.kl_cycles
+        warmup = self.objective.kl_warmup_epochs
+        if warmup > cycle:
+            raise ValueError(
+                f"objective.kl_warmup_epochs is {warmup:g}; allowed: up to the {cycle:g} epochs "
+                "that train.epochs leaves to each of objective.kl_cycles, or beta would not be reached"
+            )
+        if self.objective.kl_cycles > 1 and not warmup:
+            raise ValueError(
+                f"objective.kl_cycles is {self.objective.kl_cycles}; allowed: 1 where "
+                "objective.kl_warmup_epochs is 0, as there is nothing to repeat"
+            )
+        return self
+
     def of(self, dataset: str) -> DatasetSettings:
         """The settings of one data set's stages.
 

@@ -76,7 +76,7 @@ class Trained:
         """Weights and config; metrics.json; history.csv with a row for each epoch."""
         self.vae.save(model_dir)
         write_metrics(self.metrics, model_dir / METRICS)
-        pd.DataFrame(self.history).to_csv(model_dir / HISTORY, index=False)
+        write_history(pd.DataFrame(self.history), model_dir / HISTORY)
 
 
 def save_means(trained: Sequence[Trained], metrics_file: Path, history_file: Path) -> None:
@@ -86,8 +86,14 @@ def save_means(trained: Sequence[Trained], metrics_file: Path, history_file: Pat
     history = histories.groupby("epoch", as_index=False).mean()
     for file in (metrics_file, history_file):
         file.parent.mkdir(parents=True, exist_ok=True)
-    write_metrics({**metrics, "seeds": len(trained)}, metrics_file)
-    history.to_csv(history_file, index=False)
+    parameters = trained[0].metrics["parameters"]
+    write_metrics({**metrics, "parameters": parameters, "seeds": len(trained)}, metrics_file)
+    write_history(history, history_file)
+
+
+def write_history(history: pd.DataFrame, file: Path) -> None:
+    """A CSV, in which an empty cell stands for what is not finite."""
+    history.replace([math.inf, -math.inf], math.nan).to_csv(file, index=False)
 
 
 def write_metrics(metrics: Mapping[str, float], file: Path) -> None:

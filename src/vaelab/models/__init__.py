@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +71,8 @@ def seeds_in(folder: Path) -> list[int]:
 
     Raises FileNotFoundError where there is none.
     """
-    seeds = sorted(int(each.name.removeprefix("seed_")) for each in folder.glob("seed_*"))
+    names = (re.fullmatch(r"seed_(\d+)", each.name) for each in folder.glob("seed_*"))
+    seeds = sorted(int(name[1]) for name in names if name)
     if not seeds:
         raise FileNotFoundError(f"no {seed_dir(folder, 0).name} or other seed in it")
     return seeds

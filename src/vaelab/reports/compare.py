@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vaelab.figures.common import NAMES, SOURCE_NAMES
-from vaelab.reports.common import ABSENT, format_number, markdown_table, wrap
+from vaelab.reports.common import ABSENT, SAME, format_number, markdown_table, wrap
 from vaelab.spread import LEVEL, PairedDifference, Spread, mean_and_sd, paired_difference
 
 Row = Mapping[str, float | None]  # elbo, reconstruction, … -> value; None where it does not apply
@@ -65,6 +65,7 @@ class Conditions:
     latent_dim: int
     pca_components: int
     likelihood: str
+    sigma: float | None  # of a Gaussian; None: learned, or none
     proper: bool  # the likelihood is a mass on pixel values
     posterior: str  # gaussian, or point: a deterministic autoencoder
     beta: float  # the weight of the KL term at the last step
@@ -73,6 +74,7 @@ class Conditions:
     elbo_samples: int
     iw_samples: int
     generated: int  # images of each source that are judged
+    nearest_images: int  # those of them whose nearest training images are looked for
     temperature: float
     mixture_components: int
     pixel_entropy: float | None  # nats/image; only where it bounds the likelihood
@@ -305,7 +307,7 @@ def _judges_notes(conditions: Conditions, inception: str) -> str:
         "of patches of 7 × 7 pixels at several scales (a Laplacian pyramid), in thousandths of the "
         "real images' standard deviation; it does not see whether a whole picture makes sense. "
         f"{inception} Distances to the nearest training image are root mean squares over pixels in "
-        "[0, 1]."
+        f"[0, 1], averaged over {conditions.nearest_images:,} images of each source."
     )
 
 
@@ -470,6 +472,11 @@ def _mend(conditions: Conditions, table: Table) -> str:
             "`likelihood: gaussian` in `params.yaml` learns the size of the errors instead, and is "
             "what to try."
         )
+    if conditions.sigma is not None:
+        return (
+            f"A sigma fixed at {conditions.sigma:g} sets what an error costs; `sigma: learned` in "
+            "`params.yaml` is what to try."
+        )
     return (
         "PCA minimises squared error alone and pays nothing for its codes, whereas a VAE also pays "
         "for the KL term; more epochs or a wider net are what to try."
@@ -492,6 +499,8 @@ def _on_entropy(conditions: Conditions, table: Table) -> str:
 
 
 def _on_units(conditions: Conditions, table: Table) -> str:
+    if _is_point(conditions):
+        return ""  # without noise or KL the scale of z, and so a threshold on it, means nothing
     latent_dim = conditions.latent_dim
     used = {model: _show(table, model, "active_units") for model in VAES}
     if all(_value(table[model], "active_units") == latent_dim for model in VAES):
@@ -501,12 +510,11 @@ def _on_units(conditions: Conditions, table: Table) -> str:
             f"Of {latent_dim}, {used['fc']} are active in FC and {used['conv']} in Conv; the "
             "others tell the decoder next to nothing."
         )
-    if table["fc"]["kl"] is not None:
-        mean = {model: _value(table[model], "kl") / latent_dim for model in VAES}
-        text += (
-            f" A unit carries {mean['fc']:.2f} (FC) and {mean['conv']:.2f} (Conv) nats on average."
-        )
-    return f"**Latent units.** {text}"
+    mean = {model: _value(table[model], "kl") / latent_dim for model in VAES}
+    return (
+        f"**Latent units.** {text} A unit carries {mean['fc']:.2f} (FC) and {mean['conv']:.2f} "
+        "(Conv) nats on average."
+    )
 
 
 def _on_information(conditions: Conditions, table: Table) -> str:
@@ -544,10 +552,12 @@ def _on_samplers(generated: Mapping[str, Table], floor: Row) -> str:
             f"{_nats(excess)} {_side(excess, 'above', 'below')} the {_nats(real)} of real test "
             f"images; its reconstructions have {_nats(reconstructions)}"
         )
+        if swd[best] > (1 - SAME) * swd["prior"]:
+            best = "prior"
         if best == "prior":
             texts.append(
-                f"{NAMES[model]}: no sampler comes nearer to real images than the prior, at an SWD "
-                f"of {_nats(swd[best])}, {distance}"
+                f"{NAMES[model]}: no sampler comes clearly nearer to real images than the prior "
+                f"(by {SAME:.0%}), at an SWD of {_nats(swd[best])}, {distance}"
             )
         else:
             texts.append(

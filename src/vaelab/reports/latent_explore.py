@@ -78,7 +78,7 @@ second, and the first of them is the one looked around in the third.
 ## The most informative dimensions
 
 One coordinate of one encoding is set to each value in turn. At the left the dimension's number and
-its KL, mean over the test split.
+its KL, mean over the test split; of an autoencoder, which has none, the variance of its means.
 
 ![Traversals](latent_explore/traversals.png)
 
@@ -215,6 +215,12 @@ def _encodings(figures: Figures, latent_dim: int) -> str:
     norm, variance, kl, gap = (
         figures["encodings"][key] for key in ("norm", "variance", "kl", "marginal_kl")
     )
+    if not math.isfinite(kl):
+        return (
+            f"The encodings are points, of norm {format_number(norm * math.sqrt(latent_dim), 1)} "
+            f"(root mean square; N(0, I): √d = {format_number(math.sqrt(latent_dim), 1)}) and "
+            f"variance {format_number(variance)} a dimension (N(0, I): 1); nothing held them to it."
+        )
     if kl < COLLAPSED:
         return (
             f"The mean KL is {format_number(kl, 3)} nats: the encodings say nothing of the image."
