@@ -264,8 +264,8 @@ class Settings(Section):
         warmup = self.objective.kl_warmup_epochs
         if warmup > cycle:
             raise ValueError(
-                f"objective.kl_warmup_epochs is {warmup:g}; allowed: up to the {cycle:g} epochs "
-                "that train.epochs leaves to each of objective.kl_cycles, or beta would not be reached"
+                f"objective.kl_warmup_epochs is {warmup:g}; allowed: up to {cycle:g}, what "
+                "train.epochs leaves to each of objective.kl_cycles, or beta would not be reached"
             )
         if self.objective.kl_cycles > 1 and not warmup:
             raise ValueError(
