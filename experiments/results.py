@@ -26,7 +26,6 @@ COLUMNS = {
     "psnr": ("PSNR, dB", 2),
     "ssim": ("SSIM", 3),
     "probe_linear": ("linear probe", 3),
-    "seconds": ("seconds", 0),
 }
 MODELS = ("fc", "conv", "pca")
 Metrics = Mapping[str, Mapping[str, float | None]]
@@ -70,7 +69,7 @@ def distances(found: Mapping[str, Metrics]) -> str:
     for name, metrics in found.items():
         swd = metrics["swd"]
         rows += [
-            [name, NAMES[model]]
+            ["" if model == "pca" else name, NAMES[model]]
             + [format_number(swd.get(f"{model}_{source}"), 0) for source in SOURCE_NAMES]
             for model in MODELS[: 2 if rows else 3]
         ]
