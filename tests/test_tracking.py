@@ -114,12 +114,19 @@ def test_a_run_without_a_model_has_no_such_tag(root: Path, settings: DatasetSett
 def test_the_same_epoch_again_changes_nothing(root: Path, settings: DatasetSettings) -> None:
     with tracking.run("train_fc", settings, META, name="fc-z128", model="fc") as run:
         for _ in range(2):
-            run.log_epoch(1, {"val_elbo": -10.5, "val_kl": float("nan")}, timestamp_ms=1_000)
+            run.log_epoch(1, {"val_elbo": -10.5, "val_kl": 2.0}, timestamp_ms=1_000)
             run.log_epoch(2, {"val_elbo": -9.5, "val_kl": 3.0}, timestamp_ms=2_000)
     for key in SAMPLES:
         history = client_of(root).get_metric_history(run.id, key)
         assert [(point.step, point.timestamp) for point in history] == [(1, 1_000), (2, 2_000)]
     assert read(root, run.id).data.metrics["val_elbo"] == -9.5
+
+
+def test_what_is_not_finite_is_left_out(root: Path, settings: DatasetSettings) -> None:
+    with tracking.run("train_fc", settings, META, name="fc-z128-s0", model="fc") as run:
+        run.log_epoch(1, {"val_elbo": float("-inf"), "val_psnr": 20.0}, timestamp_ms=1_000)
+        run.log_metrics({"kl": float("inf"), "mse": float("nan"), "psnr": 21.0})
+    assert read(root, run.id).data.metrics == {"val_psnr": 20.0, "psnr": 21.0}
 
 
 def test_final_figures_and_artifacts(root: Path, settings: DatasetSettings, tmp_path: Path) -> None:
@@ -192,14 +199,19 @@ def test_a_run_that_goes_on_is_the_experiments_that_goes_on_with_it(
 def test_a_run_of_both_models_names_the_runs_that_trained_them(
     root: Path, settings: DatasetSettings
 ) -> None:
-    folder = settings.model_dir("conv")
-    folder.mkdir(parents=True)
-    with tracking.run("train_conv", settings, META, name="conv-z4", model="conv") as trained:
-        trained.write_id(folder)
+    trained = []
+    for seed in (2, 10):
+        folder = settings.model_dir("conv") / f"seed_{seed}"
+        folder.mkdir(parents=True)
+        name = f"conv-z4-s{seed}"
+        with tracking.run("train_conv", settings, META, name=name, model="conv", seed=seed) as run:
+            run.write_id(folder)
+        assert read(root, run.id).data.tags["seed"] == str(seed)
+        trained.append(run.id)
     with tracking.run("compare", settings, META, name="compare-z4") as run:
         pass
     tags = read(root, run.id).data.tags
-    assert tags["conv_run"] == trained.id
+    assert tags["conv_run"] == ", ".join(trained)
     assert "fc_run" not in tags
 
 
