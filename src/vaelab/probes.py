@@ -74,20 +74,23 @@ def probe(
 
 
 def _linear_predictions(x: Array, y: Array, test_x: Array) -> Array:
-    """x: (N, d); y: (N,), classes; test_x: (M, d). Returns (M,), classes."""
+    """x: (N, d); y: (N,), classes; test_x: (M, d). Returns (M,), classes.
+
+    By Newton steps in float64: L-BFGS in float32 has been seen to end where it begins.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    regression = LogisticRegression(tol=TOLERANCE, max_iter=MAX_ITERATIONS)
+    regression = LogisticRegression(solver="newton-cg", tol=TOLERANCE, max_iter=MAX_ITERATIONS)
     pipeline = Pipeline([("scale", StandardScaler()), ("classify", regression)])
     inverse_penalties = [variance / x.shape[1] for variance in LOGIT_VARIANCES]
     split = PredefinedSplit(np.where(held_out(y), 0, -1))
     search = GridSearchCV(pipeline, {"classify__C": inverse_penalties}, cv=split)
     with warnings.catch_warnings():  # of many classes it asks whether they are not amounts
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
-        return search.fit(x, y).predict(test_x)
+        return search.fit(x.astype(np.float64), y).predict(test_x.astype(np.float64))
 
 
 def held_out(labels: Array) -> NDArray[np.bool_]:
