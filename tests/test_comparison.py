@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from toys import image_arrays
 
 from vaelab import comparison, inference
 from vaelab.bounds import bounds
@@ -18,7 +19,6 @@ from vaelab.comparison import (
     Posteriors,
     active_units,
     choose,
-    encode_pca,
     evaluate,
     evaluate_mean_image,
     evaluate_pca,
@@ -27,7 +27,7 @@ from vaelab.comparison import (
     probe_pixels,
     ssim,
 )
-from vaelab.data.arrays import ImageArrays, Split, save
+from vaelab.data.arrays import ImageArrays
 from vaelab.evaluation import bound, psnr
 from vaelab.inference import encode
 from vaelab.models import VAE, VAEConfig
@@ -45,20 +45,10 @@ SETTINGS = load_settings(Path(__file__).parents[1] / "params.yaml").compare.mode
 def arrays(folder: Path, classes: int = 2) -> ImageArrays:
     rng = np.random.default_rng(0)
 
-    def split(count: int) -> Split:
-        images = rng.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
-        return Split(images, np.arange(count) % classes)
+    def draw(count: int) -> NDArray[np.uint8]:
+        return rng.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
 
-    save(
-        folder,
-        {"train": split(40), "val": split(5), "test": split(23)},
-        name="noise",
-        source={},
-        class_names=[str(label) for label in range(classes)],
-        factor_names=[],
-        split_seed=0,
-    )
-    return ImageArrays.open(folder)
+    return image_arrays(folder, draw, {"train": 40, "val": 5, "test": 23}, classes)
 
 
 @pytest.fixture
@@ -119,7 +109,7 @@ def test_a_point_posterior_has_no_bound(data: ImageArrays) -> None:
 def test_uneven_last_batch(vae: VAE, data: ImageArrays, monkeypatch: pytest.MonkeyPatch) -> None:
     images = data.test.images
     pca = fit_pca(images, 4)
-    codes = encode_pca(pca, data.train.images)
+    codes = pca.encode(data.train.images)
     whole = run(vae, data)
     floor = evaluate_pca(pca, codes, data, 0.5, seed=0)
     entropy = pixel_entropy(images)
@@ -131,7 +121,7 @@ def test_uneven_last_batch(vae: VAE, data: ImageArrays, monkeypatch: pytest.Monk
     again = evaluate_pca(pca, codes, data, 0.5, seed=0)
     for key in ("mse", "psnr", "ssim", "probe_linear"):
         assert again[key] == pytest.approx(floor[key], rel=1e-5), key
-    torch.testing.assert_close(encode_pca(pca, data.train.images), codes)
+    torch.testing.assert_close(pca.encode(data.train.images), codes)
     assert pixel_entropy(images) == pytest.approx(entropy, rel=1e-9)
 
 
@@ -227,7 +217,7 @@ def test_pixel_entropy_bounds_the_cross_entropy(images: NDArray[np.uint8]) -> No
 def test_rows_have_the_same_keys(vae: VAE, data: ImageArrays) -> None:
     pca = fit_pca(data.train.images, 3)
     row = run(vae, data).row
-    floor = evaluate_pca(pca, encode_pca(pca, data.train.images), data, 0.5, seed=0)
+    floor = evaluate_pca(pca, pca.encode(data.train.images), data, 0.5, seed=0)
     trivial = evaluate_mean_image(data)
     assert tuple(row) == tuple(floor) == tuple(trivial) == MEASURES
     assert {key for key, value in row.items() if value is None} == {"bits_per_dim"}

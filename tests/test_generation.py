@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from toys import image_arrays
 
 from vaelab import generation
-from vaelab.data.arrays import ImageArrays, Split, save
+from vaelab.data.arrays import ImageArrays
 from vaelab.generation import (
     RECONSTRUCTION,
     RealImages,
@@ -35,21 +37,11 @@ SETTINGS = load_settings(Path(__file__).parents[1] / "params.yaml").compare.mode
 def arrays(folder: Path, classes: int = 2, test: int = 200) -> ImageArrays:
     rng = np.random.default_rng(0)
 
-    def split(count: int) -> Split:
+    def draw(count: int) -> NDArray[np.uint8]:
         level = rng.integers(40, 216, (count, 3, 1, 1))
-        images = level + rng.integers(-40, 40, (count, 3, 16, 16))
-        return Split(images.astype(np.uint8), np.arange(count) % classes)
+        return (level + rng.integers(-40, 40, (count, 3, 16, 16))).astype(np.uint8)
 
-    save(
-        folder,
-        {"train": split(90), "val": split(5), "test": split(test)},
-        name="noise",
-        source={},
-        class_names=[str(label) for label in range(classes)],
-        factor_names=[],
-        split_seed=0,
-    )
-    return ImageArrays.open(folder)
+    return image_arrays(folder, draw, {"train": 90, "val": 5, "test": test}, classes)
 
 
 @pytest.fixture

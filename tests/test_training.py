@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
+from toys import image_arrays
 
 from vaelab import training
 from vaelab.checkpoints import Checkpoint, checkpoint_of
-from vaelab.data.arrays import ImageArrays, Split, SplitName, save
+from vaelab.data.arrays import ImageArrays
 from vaelab.errors import UserError
 from vaelab.models import VAE, VAEConfig
 from vaelab.models.conv import build_conv
@@ -40,22 +42,12 @@ def images(tmp_path: Path) -> ImageArrays:
     rng = np.random.default_rng(0)
     arrangements = rng.random((3, 3, 4, 4)) > 0.5
 
-    def split(count: int) -> Split:
+    def draw(count: int) -> NDArray[np.uint8]:
         coarse = torch.from_numpy(arrangements[rng.integers(3, size=count)].astype(np.float64))
         fine = torch.nn.functional.interpolate(coarse, size=(16, 16), mode="bilinear")
-        return Split((fine.numpy() * 255).astype(np.uint8), np.zeros(count, np.int64))
+        return (fine.numpy() * 255).astype(np.uint8)
 
-    splits: dict[SplitName, Split] = {"train": split(70), "val": split(20), "test": split(10)}
-    save(
-        tmp_path / "blobs",
-        splits,
-        name="blobs",
-        source={},
-        class_names=["blob"],
-        factor_names=[],
-        split_seed=0,
-    )
-    return ImageArrays.open(tmp_path / "blobs")
+    return image_arrays(tmp_path / "blobs", draw, {"train": 70, "val": 20, "test": 10})
 
 
 def build(architecture: Architecture = "conv", **config: Any) -> VAE:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from stage import run_stage
 from vaelab import tracking
@@ -24,7 +25,6 @@ from vaelab.comparison import (
     Posteriors,
     Row,
     choose,
-    encode_pca,
     evaluate,
     evaluate_mean_image,
     evaluate_pca,
@@ -77,7 +77,7 @@ class Compared:
     """One trained model, measured."""
 
     vae: VAE
-    posteriors: Posteriors
+    mu: Tensor  # (N, latent_dim), of the test split
     evaluation: Evaluation
     generated: dict[str, UInt8Array]  # source -> (n, C, H, W)
     judged: dict[str, Row]  # source -> figures
@@ -115,7 +115,7 @@ def main(dataset: str) -> None:
         started = time.perf_counter()
         pca = fit_pca(images.train.images, latent_dim, seed=options.seed)
         seconds = round(time.perf_counter() - started, 1)
-        codes = encode_pca(pca, images.train.images)
+        codes = pca.encode(images.train.images)
         by_pca = generate_by_pca(pca, codes, real, options.seed)
         judged_pca = judge(real, by_pca, device)
         rows: dict[str, list[Row]] = {
@@ -177,7 +177,7 @@ def compare(
         of_classes = to_uint8(decode(vae, z))
     return Compared(
         vae,
-        posteriors,
+        posteriors.test.mu,
         evaluate(vae, images, posteriors, price, options),
         generated,
         judge(real, generated, device),
@@ -275,8 +275,7 @@ def draw(
     some = choose(len(images.test), settings.compare.images, settings.compare.seed)
     originals = images.test.images[some]
     decoded: dict[str, NDArray[Any]] = {
-        model: decode(each.vae, each.posteriors.test.mu[torch.from_numpy(some)])
-        for model, each in first.items()
+        model: decode(each.vae, each.mu[torch.from_numpy(some)]) for model, each in first.items()
     }
     drawn = {
         "reconstructions": figures.draw_reconstructions(

@@ -26,6 +26,7 @@ class AggregatedPosterior(NamedTuple):
     """Of q(z), the mixture of the N posteriors; nats/image."""
 
     mutual_information: float  # of z and the image, at most the ceiling
+    marginal_kl_low: float  # that of the Gaussian with q(z)'s moments: KL(q(z) || p(z)) is no less
     marginal_kl: float  # KL(q(z) || p(z)), what the mean KL has beyond the mutual information
     ceiling: float  # log N
 
@@ -67,9 +68,9 @@ def aggregated_posterior(posterior: Posterior, *, seed: int) -> AggregatedPoster
     component = -0.5 * (noise.square() + logvar[own]).sum(1)
     kl = kl_to_standard_normal(mu, logvar).mean(0)
     rate = float(kl.sum())
-    least = max(encoding_statistics(posterior, kl).marginal_kl, 0.0)  # holds exactly
+    least = max(encoding_statistics(posterior, kl).marginal_kl, 0.0)
     information = min(float((component - mixture).mean()), math.log(count), rate - least)
-    return AggregatedPosterior(information, rate - information, math.log(count))
+    return AggregatedPosterior(information, least, rate - information, math.log(count))
 
 
 def log_mixture(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What `compare` measures of each model on the test split. One function a metric.
 
-    evaluate(vae, images, posteriors, settings.compare).row["psnr"]
-    evaluate_pca(pca, images, seed=0)["psnr"]
+    evaluate(vae, images, Posteriors.of(vae, images), price, settings.compare).row["psnr"]
+    evaluate_pca(pca, pca.encode(images.train.images), images, seconds, seed=0)["psnr"]
 
 It stands apart from `evaluation`, on which the trained weights depend: a new figure in the
 comparison trains nothing again. How generated images are judged is in `generation`.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vaelab.aggregate import aggregated_posterior, encoding_statistics
+from vaelab.aggregate import aggregated_posterior
 from vaelab.bounds import bits_per_dim, bounds
 from vaelab.data.arrays import ImageArrays, Split, UInt8Array
 from vaelab.evaluation import bound, mean_of, psnr
@@ -90,7 +90,7 @@ def evaluate(
         figures = {
             **found._asdict(),
             "mutual_information": aggregated.mutual_information,
-            "marginal_kl_low": encoding_statistics(posteriors.test, kl).marginal_kl,
+            "marginal_kl_low": aggregated.marginal_kl_low,
             "marginal_kl": aggregated.marginal_kl,
         }
         ceiling = aggregated.ceiling if aggregated.saturated else None
@@ -116,7 +116,7 @@ def evaluate_pca(pca: PCA, train: Tensor, images: ImageArrays, seconds: float, s
 
     train: the train split's codes, (N, K); seconds: of the fit.
     """
-    test = encode_pca(pca, images.test.images)
+    test = pca.encode(images.test.images)
     return _row(
         **_fidelity(pca.decode, test, images.test.images, torch.device("cpu")),
         **_usefulness(train, test, images, seed),
@@ -124,12 +124,6 @@ def evaluate_pca(pca: PCA, train: Tensor, images: ImageArrays, seconds: float, s
         macs=pca.macs(),
         seconds=seconds,
     )
-
-
-def encode_pca(pca: PCA, images: UInt8Array) -> Tensor:
-    """uint8 (N, C, H, W), which may be memory-mapped -> (N, K)"""
-    parts = [pca.encode(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
-    return torch.cat(parts)
 
 
 def evaluate_mean_image(images: ImageArrays) -> Row:
@@ -178,8 +172,7 @@ def _fidelity(
 
 def _usefulness(train: Tensor, test: Tensor, images: ImageArrays, seed: int) -> Row:
     """Of codes for telling the classes apart; nothing where there are no two classes."""
-    labels = (torch.tensor(split.labels) for split in (images.train, images.test))
-    train_labels, test_labels = labels
+    train_labels, test_labels = (torch.tensor(s.labels) for s in (images.train, images.test))
     found = probe(train, train_labels, test, test_labels, seed)
     return {"probe_linear": found.linear, "probe_knn": found.knn} if found else {}
 

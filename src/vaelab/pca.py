@@ -30,8 +30,8 @@ class PCA:
     components: Tensor  # (K, D), orthonormal rows, the one of most variance first
 
     def encode(self, images: UInt8Array) -> Tensor:
-        """uint8 (N, C, H, W) -> (N, K)"""
-        return (_flat(images) - self.mean) @ self.components.T
+        """uint8 (N, C, H, W), which may be memory-mapped -> (N, K)"""
+        return torch.cat([(part - self.mean) @ self.components.T for part in _chunks(images)])
 
     def decode(self, codes: Tensor) -> Tensor:
         """(N, K) -> (N, C, H, W), clipped to [0, 1] as pixels are."""

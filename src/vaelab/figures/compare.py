@@ -187,6 +187,7 @@ def draw_training_curves(histories: Mapping[Architecture, Sequence[pd.DataFrame]
                         linewidth=width,
                         marker="." if len(values) <= 20 and len(seeds) == 1 else "",
                     )
+        axes.set_ylim(*_settled(frames, key, sign))
         axes.set_title(label, loc="left")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -196,6 +197,19 @@ def draw_training_curves(histories: Mapping[Architecture, Sequence[pd.DataFrame]
     keys.append(Line2D([], [], color="#555555", linestyle="-", label="validation"))
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
     return figure
+
+
+def _settled(frames: Sequence[pd.DataFrame], key: str, sign: float) -> tuple[float, float]:
+    """Limits that hold every value but the train split's first, an average from the untrained net.
+
+    That one would press all others into a line.
+    """
+    values = sign * np.concatenate(
+        [each for frame in frames for each in (frame[f"val_{key}"], frame[f"train_{key}"][1:])]
+    )
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def draw_kl_by_dimension(

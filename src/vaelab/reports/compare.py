@@ -642,6 +642,7 @@ def _pictures(conditions: Conditions, labelled: bool) -> str:
     """The sections that show the figures."""
     first = " The pictures below are of the first seed." if len(conditions.seeds) > 1 else ""
     lines = " A line for each seed." if len(conditions.seeds) > 1 else ""
+    terms = "" if _is_point(conditions) else "−ELBO is the sum of distortion and rate. "
     sections = [
         (
             "Reconstructions",
@@ -678,12 +679,9 @@ def _pictures(conditions: Conditions, labelled: bool) -> str:
             "Training",
             "training_curves",
             "The terms of the objective by epoch",
-            "After each epoch: dashed on the train split (averaged while the weights moved), solid "
-            f"on the validation split; lower is better.{lines}"
-            if _is_point(conditions)
-            else "After each epoch: dashed on the train split (averaged while the weights moved), "
-            "solid on the validation split. −ELBO is the sum of distortion and rate; lower is "
-            f"better.{lines}",
+            "After each epoch: dashed on the train split (averaged while the weights moved; the "
+            "first may lie beyond the frame), solid on the validation split. "
+            f"{terms}Lower is better.{lines}",
         ),
         (
             "Where the information lies",
