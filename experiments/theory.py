@@ -311,14 +311,14 @@ def round_trip(vae: VAE, images: Tensor) -> Tensor:
 
 def miss(vae: VAE, images: Tensor) -> float:
     """Mean distance between images and their round trips. images: (N, C, H, W) in [0, 1]."""
-    from vaelab.latent import distance
+    from vaelab.latent.variation import distance
 
     return float(distance(images, round_trip(vae, images)).mean())
 
 
 def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[str, float]:
     """images: (JUDGED, C, H, W) in [0, 1]."""
-    from vaelab.latent import sharpness
+    from vaelab.latent.variation import sharpness
     from vaelab.nearest import nearest
 
     return {
@@ -341,7 +341,7 @@ def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, lis
 
     z: (n, latent_dim), encodings.
     """
-    from vaelab.latent import distance
+    from vaelab.latent.variation import distance
 
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(SEED + 1))
     images = nudged(vae, z, fitted, noise)
@@ -353,7 +353,8 @@ def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, lis
 
 def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float | None]:
     """images: (JUDGED, STEPS, C, H, W), paths of images."""
-    from vaelab.latent import mean_smoothness, sharpness
+    from vaelab.latent.smoothness import mean_smoothness
+    from vaelab.latent.variation import sharpness
 
     middle, end = images[:, STEPS // 2], images[:, -1]
     return {
@@ -494,7 +495,7 @@ def main(dataset: str, out: Path) -> None:
     vaes = {key: train_variant(key, settings, images) for key in VARIANTS}
 
     from vaelab.figures.common import save
-    from vaelab.latent import path
+    from vaelab.latent.paths import path
     from vaelab.wasserstein import PatchReference
 
     generator = torch.Generator().manual_seed(SEED)

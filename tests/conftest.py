@@ -1,3 +1,21 @@
+from pathlib import Path
+
+import pytest
 import torch
+from toys import Recorder, save_models, write_params
+
+from vaelab import samplers, tracking
 
 torch.set_num_threads(1)  # tests run side by side, and their nets are too small to share out
+
+
+@pytest.fixture
+def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """A folder with params.yaml and untrained models, and what stands there for MLflow's run."""
+    monkeypatch.chdir(tmp_path)
+    recorder = Recorder()
+    monkeypatch.setattr(tracking, "run", recorder.run)
+    monkeypatch.setattr(samplers, "DRAWS", 500)  # a mixture is fitted in less time
+    write_params()
+    save_models()
+    return recorder

@@ -5,71 +5,160 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vaelab.figures.common import save
-from vaelab.figures.interpolate import _encode, _frames, draw_paths, draw_steps, save_animation
-from vaelab.reports.interpolate import interpolate_report
+from vaelab.figures.interpolate import (
+    _encode,
+    _frames,
+    draw_corners,
+    draw_pair,
+    draw_steps,
+    save_animation,
+    short,
+)
+from vaelab.latent.paths import PATH_KINDS
+from vaelab.reports.interpolate import MEASURES, interpolate_report
 
 MAX_BYTES = 500_000
+ENERGIES = {"fc": (0.2, 0.15), "conv": (0.2, 0.18)}
+LINEAR = {
+    "detour": 1.02, "largest": 1.1, "evenness": 0.1, "sharpness": 0.75, "contrast": 0.78,
+    "departure": 0.07, "density": 0.25, "nearest": 0.12, "ends": 0.06,
+}  # fmt: skip
+EVERY = [(model, kind) for model in ("fc", "conv") for kind in PATH_KINDS]
+FADE = {
+    "detour": 1.0, "largest": 1.0, "evenness": 0.0, "sharpness": 0.76, "contrast": 0.73,
+    "departure": 0.0, "density": None, "nearest": 0.13, "ends": 0.0,
+}  # fmt: skip
 
 
-def row(
-    step: float, evenness: float | None, detour: float | None, slerp_detour: float | None
-) -> dict[str, float | None]:
-    linear = {"linear_step": step, "linear_evenness": evenness, "linear_detour": detour}
-    slerp = {"slerp_step": step, "slerp_evenness": evenness, "slerp_detour": slerp_detour}
-    return linear | slerp
+def rows(changes: dict[tuple[str, ...], Any], groups: tuple[str, ...] = ("all",)) -> list[Any]:
+    """changes: (model, kind) or (model, kind, group) -> figures that differ from those above."""
+    result = []
+    for model, kind in [
+        ("pixels", "linear"),
+        *((m, k) for m in ("fc", "conv") for k in PATH_KINDS),
+    ]:
+        for group in groups:
+            figures = FADE if model == "pixels" else LINEAR
+            for key in ((model, kind), (model, kind, group)):
+                figures = figures | changes.get(key, {})
+            sds = {f"{name}_sd": None if figures[name] is None else 0.5 for name in MEASURES}
+            count = 200 if group == "all" else 100
+            result.append(
+                {"model": model, "kind": kind, "pairs": group, "count": count} | figures | sds
+            )
+    return result
 
 
-FADE = {**dict.fromkeys(row(0, 0, 0, 0)), "linear_step": 0.05, "linear_detour": 1.0}
+def report(
+    changes: dict[tuple[str, ...], Any],
+    groups: tuple[str, ...] = ("all",),
+    energies: dict[str, tuple[float, float]] = ENERGIES,
+) -> str:
+    return interpolate_report("toys", 16, 3, rows(changes, groups), energies, 0.14)
 
 
-def report(fc: dict[str, float | None], conv: dict[str, float | None]) -> str:
-    text = interpolate_report("toys", 16, 3, 7, {"fc": fc, "conv": conv, "pixels": FADE})
-    return " ".join(text.split())
+def words(*args: Any, **kwargs: Any) -> str:
+    return " ".join(report(*args, **kwargs).split())
+
+
+def test_what_beats_the_cross_fade() -> None:
+    text = words({("fc", "slerp"): {"contrast": 0.99, "sharpness": 1.01, "nearest": 0.15}})
+    assert "Contrast of the middle over that of its ends: cross-fade 0.73; FC 0.78 linear, " in text
+    assert "FC 0.75 linear, 1.01 spherical, 0.75 data-following" in text
+    assert "Above the cross-fade by more than 5%: FC's spherical. - Distance" in text
+    assert "(of the originals: 0.140): cross-fade 0.130; FC 0.120 linear, 0.150 spherical" in text
+    below = re.search(r"Below the cross-fade by more than 5%: ([^.]*)", text)
+    assert below
+    assert "FC's linear" in below[1]
+    assert "FC's spherical" not in below[1]
+
+
+def test_nothing_beats_the_cross_fade() -> None:
+    dull = {"contrast": 0.7, "sharpness": 0.7, "nearest": 0.2}
+    text = words(dict.fromkeys(EVERY, dull))
+    assert text.count("the cross-fade by more than 5%: none.") == 3
+
+
+def test_what_is_nearly_a_cross_fade() -> None:
+    text = words({("fc", "slerp"): {"departure": 0.24}, ("conv", "geodesic"): {"departure": 0.1}})
+    nearly = re.search(r"Up to 0\.1, nearly cross-fades of two reconstructions, are: ([^.]*)", text)
+    assert nearly
+    assert nearly[1] == (
+        "FC's linear, FC's data-following, Conv's linear, Conv's spherical "
+        "and Conv's data-following"
+    )
+    far = {(m, k): {"departure": 0.3} for m, k in EVERY}
+    assert "All are above 0.1." in words(far)
 
 
 def test_words_follow_the_figures() -> None:
-    text = report(fc=row(0.02, 0.1, 1.2, 1.5), conv=row(0.03, 0.05, 1.21, 1.1))
-    assert "Conv changes more from step to step (step 0.0300 against 0.0200)" in text
-    assert "moves more evenly (evenness 0.050 against 0.100)" in text
-    assert "takes as long a way (detour 1.210 against 1.200)" in text
-    assert "FC's spherical paths go a longer way (detour 1.500 against 1.200)" in text
-    assert "Conv's spherical paths go a shorter way" in text
-    assert "cross-fades of the two reconstructions" not in text
+    changes = {
+        ("fc", "geodesic"): {"detour": 1.08, "evenness": 0.02, "sharpness": 0.98},
+        ("conv", "linear"): {"detour": 1.025, "evenness": 0.2, "contrast": 0.6, "ends": 0.05},
+    }
+    text = words(changes)
+    assert (
+        "FC's data-following ones take a longer way (detour 1.080 against 1.020), move more evenly "
+        "(evenness 0.020 against 0.100), keep more sharpness in the middle (sharpness 0.98 against "
+        "0.75) and keep as much contrast (contrast 0.78 against 0.78)"
+    ) in text
+    assert (
+        "Conv's linear paths take as long a way (detour 1.025 against 1.020), move less evenly "
+        "(evenness 0.200 against 0.100), keep as much sharpness in the middle (sharpness 0.75 "
+        "against 0.75) and keep less contrast (contrast 0.60 against 0.78); Conv shows the ends "
+        "more exactly (ends 0.050 against 0.060)"
+    ) in text
+    assert "energy by 25% for FC and 10% for Conv" in text
+    assert "FC 0.25 linear, 0.00 spherical" in words({("fc", "slerp"): {"density": -0.001}})
 
 
-def test_words_turn_with_the_figures() -> None:
-    text = report(fc=row(0.03, 0.05, 1.04, 1.04), conv=row(0.02, 0.1, 1.01, 1.01))
-    assert "Conv changes less from step to step" in text
-    assert "moves less evenly" in text
-    assert "little more than cross-fades of the two reconstructions" in text
+def test_within_a_class_and_across() -> None:
+    groups = ("all", "within", "across")
+    text = words({}, groups)
+    assert "200 pairs, 100 within a class and 100 across classes" in text
+    assert "across classes by at most 0.0%" in text
+    assert "| FC, linear | 1.020 / 1.020 |" in text
+    changed = {("fc", "linear", "within"): {"contrast": 0.9}}
+    assert (
+        "across classes by more than 5% in: contrast of FC's linear (0.90 against 0.78)."
+    ) in words(changed, groups)
+    assert "Within a class" not in words({})
 
 
-def test_a_model_that_does_not_move() -> None:
-    text = report(fc=row(0.0, None, None, None), conv=row(0.02, 0.1, 1.1, 1.1))
-    assert "| FC | 0.0000 | – | – |" in text
-    assert "Beside FC" not in text
+def test_models_that_do_not_move() -> None:
+    still = dict.fromkeys(MEASURES) | {"nearest": 0.0, "density": 0.0, "ends": 0.0}
+    changes: dict[tuple[str, ...], Any] = {
+        (m, k): still for m in ("fc", "conv") for k in PATH_KINDS
+    }
+    text = words(changes | {("pixels", "linear"): still}, energies={"fc": (0, 0), "conv": (0, 0)})
+    assert "| FC, linear | – | – |" in text
+    assert "Beside" not in text
+    assert "Detours" not in text
+    assert "energy by" not in text
+    assert not re.search(r"\b(nan|inf|None)\b", text)
 
 
 def test_prose_is_wrapped() -> None:
-    figures = {"fc": row(1, 1, 1, 1), "conv": row(2, 2, 1, 1), "pixels": FADE}
-    lines = interpolate_report("toys", 16, 3, 7, figures).splitlines()
+    lines = report({}, ("all", "within", "across")).splitlines()
     assert max(len(line) for line in lines if not line.startswith("|")) <= 100
 
 
 def test_links_name_the_figures() -> None:
-    text = interpolate_report(
-        "toys", 16, 1, 7, {"fc": row(1, 1, 1, 1), "conv": row(1, 1, 1, 1), "pixels": FADE}
-    )
-    assert set(re.findall(r"\]\((.*?)\)", text)) == {
-        f"interpolate/{name}" for name in ("linear.png", "slerp.png", "steps.png", "animation.gif")
-    }
-    assert "means over 1 pair." in text
+    links = [f"pair_{i}.png" for i in (1, 2, 3)]
+    links += ["animation.gif", "corners.png", "steps.png", "measures.csv"]
+    assert set(re.findall(r"\]\((.*?)\)", report({}))) == {f"interpolate/{name}" for name in links}
+
+
+def test_long_names_are_cut() -> None:
+    assert short("photo.jpg", 9) == "photo.jpg"
+    assert short("photograph.jpg", 9) == "photogra…"
 
 
 @pytest.mark.parametrize(
@@ -79,16 +168,27 @@ def test_figures_are_small(
     shape: tuple[int, int, int], pairs: int, steps: int, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    originals = rng.integers(0, 256, (pairs, 2, *shape), dtype=np.uint8)
+    ends = rng.integers(0, 256, (pairs, 2, *shape), dtype=np.uint8)
     coarse = rng.random((2, pairs, steps, shape[0], 4, 4), dtype=np.float32)
     smooth = coarse.repeat(shape[1] // 4, axis=4).repeat(shape[1] // 4, axis=5)
     paths = dict(zip(("fc", "conv"), smooth, strict=True))
-    captions = [f"pair {i}" for i in range(pairs)]
-    save(draw_paths(originals, paths, captions, "Linear paths"), tmp_path / "linear.png")
+    one = {model: images[0] for model, images in paths.items()}
+    caption = "a-photograph-with-a-name-that-goes-on-and-on.jpg (own file)"
+    fade = np.linspace(ends[0, 0] / 255.0, ends[0, 1] / 255.0, steps)
+    save(draw_pair((caption, caption), fade, dict.fromkeys(PATH_KINDS, one)), tmp_path / "pair.png")
+    grids = {
+        model: images.reshape(-1, *shape)[np.arange(49) % steps] for model, images in paths.items()
+    }
+    corners = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
+    lines = [("a-photograph-with-a-name.jpg", "own file")] * 4
+    save(draw_corners(corners, lines, grids), tmp_path / "corners.png")
     sizes = {model: np.abs(np.diff(images.mean((2, 3, 4)))) for model, images in paths.items()}
-    save(draw_steps({"linear": sizes, "slerp": sizes}), tmp_path / "steps.png")
-    save_animation(tmp_path / "animation.gif", originals, paths)
-    for name in ("linear.png", "steps.png", "animation.gif"):
+    nothing = {model: every[:0] for model, every in sizes.items()}
+    figure = draw_steps({"linear": sizes, "slerp": sizes, "geodesic": nothing})
+    save(figure, tmp_path / "steps.png")
+    assert [len(axes.get_lines()) for axes in figure.axes] == [7, 7, 1]
+    save_animation(tmp_path / "animation.gif", ends, paths)
+    for name in ("pair.png", "corners.png", "steps.png", "animation.gif"):
         assert 0 < (tmp_path / name).stat().st_size < MAX_BYTES
         with Image.open(tmp_path / name) as picture:
             assert picture.width <= 910

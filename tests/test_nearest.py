@@ -25,3 +25,35 @@ def test_nearest_against_brute_force(chunk: float, monkeypatch: pytest.MonkeyPat
     assert float(found[0]) < 1e-3
     index = torch.cat([group.index for group in groups])
     assert index.tolist() == distances.argmin(1).tolist()
+
+
+@pytest.mark.parametrize("components", [1, 16, 256])
+@pytest.mark.parametrize("few", [0.0, 1 / 128, 1.0])
+def test_none_is_passed_over(components: int, few: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However loose the bound, and whoever compares; images of few directions, copies, noise."""
+    monkeypatch.setattr(module, "COMPONENTS", components)
+    monkeypatch.setattr(module, "FITTED", 40)
+    monkeypatch.setattr(module, "FEW", few)
+    monkeypatch.setattr(module, "QUERIES", 7)
+    rng = np.random.default_rng(0)
+    smooth = 128 + rng.normal(0, 12, (300, 5)) @ rng.normal(0, 1, (5, 3 * 8 * 8))
+    train = (smooth + rng.normal(0, 4, smooth.shape)).clip(0, 255).astype(np.uint8)
+    train[17] = train[203]
+    queries = np.concatenate(
+        [train[[203, 5]], train[:30] * 0.9 + 10, rng.uniform(0, 255, (9, 192))]
+    )
+    distances = cdist(queries / 255.0, train / 255.0) / math.sqrt(192)
+    images = torch.from_numpy(queries / 255.0).float().reshape(-1, 3, 8, 8)
+    [found] = nearest([images], train.reshape(-1, 3, 8, 8))
+    assert found.index.tolist() == distances.argmin(1).tolist()
+    np.testing.assert_allclose(found.distance, distances.min(1), rtol=1e-4, atol=1e-3)
+
+
+def test_images_all_alike() -> None:
+    [found] = nearest([torch.full((2, 1, 4, 4), 0.5)], np.zeros((300, 1, 4, 4), np.uint8))
+    torch.testing.assert_close(found.distance, torch.tensor([0.5, 0.5]))
+
+
+def test_what_is_not_a_number_has_no_distance() -> None:
+    [found] = nearest([torch.full((1, 1, 4, 4), math.nan)], np.zeros((3, 1, 4, 4), np.uint8))
+    assert found.distance.isnan().all()

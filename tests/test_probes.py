@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from vaelab import probes
-from vaelab.probes import Probe, held_out, probe, probe_rows
+from vaelab.probes import Probe, fit_linear_probe, held_out, probe, probe_rows
 
 Split = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -142,3 +142,28 @@ def test_nothing_is_warned_of(clusters: Split) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found(clusters)
+
+
+def test_a_linear_probe_s_probabilities(clusters: Split) -> None:
+    """Sure amid a cluster, undecided half-way between two; the one that `probe` scores."""
+    codes, labels, test_codes, test_labels = clusters
+    names = torch.tensor([4, 7, 9])
+    fitted = fit_linear_probe(codes, names[labels], seed=0)
+    assert fitted is not None
+    assert fitted.classes.equal(names)
+    between = torch.tensor([[0.0, 10.0, 0.0], [5.0, 5.0, 0.0]])
+    sure, undecided = fitted.predict_proba(between)
+    assert sure[0] > 0.95
+    assert undecided[2] < 0.1
+    assert float(undecided[0]) == pytest.approx(0.5, abs=0.15)
+    assert fitted.predict_proba(test_codes).sum(1).numpy() == pytest.approx(np.ones(300))
+    accuracy = float((fitted.predict(test_codes) == names[test_labels]).double().mean())
+    assert accuracy == found(clusters).linear
+
+
+def test_two_classes_have_two_probabilities(clusters: Split) -> None:
+    codes, labels, *_ = clusters
+    fitted = fit_linear_probe(codes[labels < 2], labels[labels < 2], seed=0)
+    assert fitted is not None
+    assert fitted.predict_proba(codes).shape == (300, 2)
+    assert fit_linear_probe(codes, torch.zeros_like(labels), seed=0) is None

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
 from vaelab.data.shapes import FACTORS, SYMMETRY, draw, sample_factors
-from vaelab.readout import factor_targets, linear_readout
+from vaelab.latent.readout import factor_targets, linear_readout, read_factors
 
 
 def test_readout_against_sklearn() -> None:
@@ -62,10 +62,9 @@ def test_encodings_that_hold_a_factor_and_no_other() -> None:
     targets = factor_targets(FACTORS, factors)
     noise = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))
     mu = torch.cat([targets["hue"], noise], dim=1)
-    scores = {}
-    for name, target in targets.items():
-        score = linear_readout(mu[:1000], target[:1000], mu[1000:], target[1000:])
-        assert score is not None
-        scores[name] = score
+    found = read_factors(FACTORS, mu[:1000], factors[:1000], mu[1000:], factors[1000:])
+    assert list(found) == FACTORS
+    scores = {name: score for name, score in found.items() if score is not None}
     assert scores.pop("hue") > 0.99
+    assert len(scores) == len(FACTORS) - 1
     assert max(scores.values()) < 0.02

@@ -47,7 +47,7 @@ def test_the_projects_own_file_is_valid() -> None:
         ),
         (("model", "sigma"), 0.0, "model.sigma is 0.0; allowed: learned, or a number above 0"),
         (("train", "seeds"), [], "train.seeds is []; allowed: 1 or more"),
-        (("train", "seeds"), [1, 0], "train.seeds is [1, 0]; allowed: different seeds in rising"),
+        (("train", "seeds"), [1, 0], "train.seeds is [1, 0]; allowed: different numbers in ri"),
         (("model",), None, "model is None; allowed: a mapping"),
         (("objective", "kl_warmup_epochs"), 11, "objective.kl_warmup_epochs is 11; allowed: up to"),
         (("objective", "kl_cycles"), 2, "objective.kl_cycles is 2; allowed: 1 where objective.kl"),
@@ -76,9 +76,14 @@ def test_the_projects_own_file_is_valid() -> None:
         ),
         (
             ("latent_explore", "shells"),
-            [1.0, 1.0000001],
-            "latent_explore.shells is [1.0, 1.0000001]; allowed: numbers that differ within their",
+            [0.5, 0.50000001],
+            "latent_explore.shells is [0.5, 0.50000001]; allowed: numbers that differ within their",
         ),
+        (("latent_explore", "shells"), [1.5], "latent_explore.shells.0 is 1.5; allowed: less than"),
+        (("latent_explore", "deciles"), [5, 1], "is [5, 1]; allowed: different numbers in rising"),
+        (("latent_explore", "directions"), ["a", "a"], "is ['a', 'a']; allowed: names that differ"),
+        (("latent_explore", "directions"), 0, "is 0; allowed: a number from 1 to 12, or a list of"),
+        (("interpolate", "corners"), [1, 2, 3], "is [1, 2, 3]; allowed: drawn, or four test image"),
         (("latent_explore", "temperatures"), [0.5, 0.5], "latent_explore.temperatures is [0.5, 0."),
         (("model", "latent_dim"), 10**20, "allowed: less than or equal to 8192"),
         (("model", "fc", "width"), 10**8, "model.fc.width is 100000000; allowed: match_conv"),
@@ -106,6 +111,13 @@ def test_a_mistake_is_one_line(
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_choice_of_two_kinds_is_one_mistake(tmp_path: Path) -> None:
+    path = write(tmp_path, "interpolate", "pairs", value=[[1, -1]])
+    with pytest.raises(UserError) as caught:
+        load_settings(path)
+    assert "more)" not in str(caught.value)
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

@@ -1,12 +1,27 @@
-"""Small data sets that several tests share."""
+"""Small data sets, models and settings that several tests share."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+import yaml
 from numpy.typing import NDArray
 
+from vaelab.data import arrays
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
+from vaelab.data.shapes import FACTORS, SHAPES, draw, sample_factors
+from vaelab.models import seed_dir
+from vaelab.models.conv import build_conv, conv_config
+from vaelab.models.fc import build_fc, fc_config
+from vaelab.settings import load_settings
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 def image_arrays(
@@ -30,3 +45,80 @@ def image_arrays(
         split_seed=0,
     )
     return ImageArrays.open(folder)
+
+
+class Recorder:
+    """Stands for MLflow's run."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.metrics: dict[str, float | None] = {}
+        self.artifacts: list[tuple[Path, str | None]] = []
+
+    @contextmanager
+    def run(self, stage: str, settings: Any, meta: arrays.Meta, *, name: str) -> Iterator[Recorder]:
+        self.names.append(name)
+        yield self
+
+    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
+        self.metrics |= metrics
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        assert path.exists()
+        self.artifacts.append((path, folder))
+
+
+def write_data(
+    folder: Path, *, known_factors: bool, grey: bool = False, tests: int = 30
+) -> arrays.Meta:
+    factors = sample_factors(90, seed=0)
+    images = np.full((90, 3, 16, 16), 128, np.uint8) if grey else draw(factors, 16)
+    kind = factors[:, 0].astype(np.int64) if known_factors else np.zeros(90, np.int64)
+    every = Split(images, kind, factors if known_factors else None)
+    return save(
+        folder,
+        {"train": every[:40], "val": every[40:60], "test": every[60 : 60 + tests]},
+        name=folder.name,
+        source={},
+        class_names=SHAPES if known_factors else ["toys"],
+        factor_names=FACTORS if known_factors else [],
+        split_seed=0,
+    )
+
+
+def write_params(**changes: Any) -> None:
+    """params.yaml of small models; changes: mappings, to `interpolate` and `latent_explore`."""
+    tree = yaml.safe_load(PARAMS.read_text())
+    tree["datasets"] = {"toys": {"source": "shapes", "image_size": 16, "count": 90}}
+    tree["model"] |= {"latent_dim": 4, "fc": {"width": 8, "blocks": 1}, "conv": {"width": 2}}
+    tree["train"] |= {"device": "cpu"}
+    small = {
+        "interpolate": {"pairs": 2, "corners": "drawn", "measured": 6, "relaxation": 3, "steps": 3},
+        "latent_explore": {"samples": 9, "traversals": 6, "directions": 2, "mapped": 50},
+    }
+    for section, values in small.items():
+        tree[section] |= values | changes.get(section, {})
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+
+
+def save_models(**changes: Any) -> None:
+    """Untrained ones, as params.yaml says; changes: to its `model`."""
+    settings = load_settings().of("toys")
+    model = settings.model.model_copy(update=changes)
+    torch.manual_seed(0)
+    for vae in (
+        build_fc(fc_config(model, (3, 16, 16))),
+        build_conv(conv_config(model, (3, 16, 16))),
+    ):
+        vae.save(seed_dir(settings.model_dir(vae.config.architecture), 0))
+
+
+def contents(*folders: str) -> dict[str, bytes]:
+    files = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def assert_links_work(report: Path) -> None:
+    links = re.findall(r"\]\(([^#].*?)\)", report.read_text())
+    assert links
+    assert all((report.parent / link).is_file() for link in links)

@@ -21,7 +21,7 @@ def select_device(name: str) -> torch.device:
     )
     if not there:
         here = ", ".join(kind for kind, has in available.items() if has)
-        raise UserError(f"train.device is {name!r}, which this machine lacks; it has: {here}")
+        raise UserError(f"device is {name!r}, which this machine lacks; it has: {here}")
     return device
 
 

@@ -6,7 +6,7 @@ nearest([samples], images.train.images)[0].distance
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,12 @@ from torch import Tensor
 
 from vaelab.data.arrays import UInt8Array
 
+COMPONENTS = 256  # of the images, by which most of them are ruled out
+FITTED = 1024  # images that these are the principal components of
+FEW = 1 / 128  # of the images: more that cannot be ruled out, and comparing with all is as fast
 CHUNK = 2**25  # values of images that are compared at a time
+QUERIES = 256  # that are compared at a time
+ROUNDING = 1e-5  # of the images' squared norms, by which a bound may err
 
 
 @dataclass(frozen=True)
@@ -29,32 +34,96 @@ class Nearest:
 def nearest(
     groups: Sequence[Tensor], images: UInt8Array, device: torch.device | None = None
 ) -> list[Nearest]:
-    """Each query's nearest image by Euclidean distance of the pixels.
+    """Each query's nearest image by Euclidean distance of the pixels; none is passed over.
 
     groups: of queries, each (n, C, H, W) in [0, 1]; images: uint8 (M, C, H, W), may be
-    memory-mapped: they are read once, in chunks. Returns one Nearest for each group.
+    memory-mapped. Returns one Nearest for each group.
+
+    Split into its part within a subspace and the rest, |x - y|² is at least the parts' squared
+    distance plus the square of the difference of the rests' norms. Only images for which this bound
+    is no larger than the distance to the one of least bound are compared pixel by pixel: where the
+    subspace is of principal components, a few in 45,000. Queries that it rules out too little for,
+    as noise, are compared with all images.
     """
-    size = images[0].size
-    rows = max(1, CHUNK // size)
-    queries = [part for group in groups for part in group.split(rows)]
-    best = [torch.full((len(part),), math.inf, device=device) for part in queries]
-    index = [torch.zeros(len(part), dtype=torch.long, device=device) for part in queries]
-    for start in range(0, len(images), rows):
-        chunk = torch.from_numpy(np.array(images[start : start + rows])).to(device)
-        points = _centred(chunk.float() / 255.0)
-        squares = points.square().sum(1)
-        for i, part in enumerate(queries):
-            flat = _centred(part.to(device))
-            partial = torch.addmm(squares, flat, points.T, alpha=-2.0).min(1)
-            squared = partial.values + flat.square().sum(1)
-            index[i] = torch.where(squared < best[i], partial.indices + start, index[i])
-            best[i] = torch.minimum(best[i], squared)
+    queries = _flat(torch.cat(list(groups)))
+    basis = _principal_components(images).to(device)
+    reduced = torch.cat([_reduce(points, basis) for _, points in _chunks(images, device)])
+    squares = reduced.square().sum(1)
+    squared = torch.full((len(queries),), math.inf)
+    index = torch.zeros(len(queries), dtype=torch.long)
+    hard = []
+    for start in range(0, len(queries), QUERIES):
+        own = _reduce(queries[start : start + QUERIES].to(device), basis)
+        norms = own.square().sum(1, keepdim=True)
+        bounds = torch.addmm(squares, own, reduced.T, alpha=-2.0) + norms
+        bounds -= ROUNDING * (norms + squares.max())
+        for i, bound in enumerate(bounds.cpu(), start):
+            first = bound.argmin(keepdim=True)
+            possible = (bound <= _squared_distances(queries[i], images, first)).nonzero()[:, 0]
+            if not 1 <= len(possible) <= max(1.0, FEW * len(images)):
+                hard.append(i)
+                continue
+            distances = _squared_distances(queries[i], images, possible)
+            squared[i], index[i] = distances.min(), possible[distances.argmin()]
+    if hard:
+        squared[hard], index[hard] = _compare_all(queries[hard], images, device)
+    distance = (squared / queries.shape[1]).sqrt()
     sizes = [len(group) for group in groups]
-    distances = (torch.cat(best).clamp(min=0.0) / size).sqrt().cpu().split(sizes)
-    indices = torch.cat(index).cpu().split(sizes)
-    return [Nearest(*found) for found in zip(distances, indices, strict=True)]
+    return [
+        Nearest(*found) for found in zip(distance.split(sizes), index.split(sizes), strict=True)
+    ]
 
 
-def _centred(images: Tensor) -> Tensor:
-    """On mid-grey, so that the difference of large squares keeps its digits; flattened."""
+def _compare_all(
+    queries: Tensor, images: UInt8Array, device: torch.device | None
+) -> tuple[Tensor, Tensor]:
+    """The least squared distances and whose they are, (n,) each. queries: (n, D)."""
+    squared = torch.full((len(queries),), math.inf)
+    index = torch.zeros(len(queries), dtype=torch.long)
+    for start, points in _chunks(images, device):
+        squares = points.square().sum(1)
+        for rows in torch.arange(len(queries)).split(QUERIES):
+            own = queries[rows].to(device)
+            least = torch.addmm(squares, own, points.T, alpha=-2.0).min(1)
+            values = (least.values + own.square().sum(1)).clamp(min=0.0).cpu()
+            index[rows] = torch.where(
+                values < squared[rows], least.indices.cpu() + start, index[rows]
+            )
+            squared[rows] = torch.minimum(squared[rows], values)
+    return squared, index
+
+
+def _squared_distances(query: Tensor, images: UInt8Array, rows: Tensor) -> Tensor:
+    """query: (D,); rows: (n,), numbers of images, rising. Returns (n,)."""
+    return (_centred(images[rows.numpy()]) - query).square().sum(1)
+
+
+def _principal_components(images: UInt8Array) -> Tensor:
+    """Orthonormal columns, (D, K), of some of the images: any would give bounds, if looser ones."""
+    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:FITTED]
+    points = _centred(images[some.sort().values.numpy()])
+    leading = torch.linalg.eigh(points @ points.T).eigenvectors[:, -COMPONENTS:]
+    return torch.linalg.qr(points.T @ leading).Q
+
+
+def _reduce(points: Tensor, basis: Tensor) -> Tensor:
+    """(n, D) -> (n, K + 1): the part within the subspace, and the norm of the rest."""
+    within = points @ basis
+    rest = points.square().sum(1, keepdim=True) - within.square().sum(1, keepdim=True)
+    return torch.cat([within, rest.clamp(min=0.0).sqrt()], 1)
+
+
+def _chunks(images: UInt8Array, device: torch.device | None) -> Iterator[tuple[int, Tensor]]:
+    """Chunks of at most CHUNK values, as the first image's number and (m, D)."""
+    rows = max(1, CHUNK // images[0].size)
+    for start in range(0, len(images), rows):
+        yield start, _centred(images[start : start + rows]).to(device)
+
+
+def _centred(images: UInt8Array) -> Tensor:
+    return _flat(torch.from_numpy(np.array(images)).float() / 255.0)
+
+
+def _flat(images: Tensor) -> Tensor:
+    """On mid-grey, so that the difference of large squares keeps its digits. Returns (n, D)."""
     return images.flatten(1) - 0.5

@@ -1,6 +1,7 @@
 """How useful a code is for telling classes apart: a linear probe and nearest neighbours.
 
     probe(train_mu, train_labels, test_mu, test_labels, seed=0).linear
+    fit_linear_probe(train_mu, train_labels, seed=0).predict_proba(mu)
 
 A code is any (N, d): a VAE's means, PCA's components, the raw pixels.
 """
@@ -8,6 +9,7 @@ A code is any (N, d): a VAE's means, PCA's components, the raw pixels.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,30 +61,52 @@ def probe(
     """
     from sklearn.neighbors import KNeighborsClassifier
 
+    linear = fit_linear_probe(train_codes, train_labels, seed)
+    if linear is None:
+        return None
     fitted = probe_rows(len(train_codes), TRAIN_IMAGES, seed)
     scored = probe_rows(len(test_codes), TEST_IMAGES, seed)
     x, y = train_codes[fitted].numpy(), train_labels[fitted].numpy()
-    test_x, test_y = test_codes[scored].numpy(), test_labels[scored].numpy()
-    if not 1 < len(np.unique(y)) < len(y):
-        return None
+    test_x, test_y = test_codes[scored], test_labels[scored].numpy()
     knn = KNeighborsClassifier(min(NEIGHBOURS, len(x)), algorithm="brute").fit(x, y)
     return Probe(
-        linear=float((_linear_predictions(x, y, test_x) == test_y).mean()),
-        knn=float(knn.score(test_x, test_y)),
+        linear=float((linear.predict(test_x).numpy() == test_y).mean()),
+        knn=float(knn.score(test_x.numpy(), test_y)),
         chance=float(np.unique(test_y, return_counts=True)[1].max() / len(test_y)),
     )
 
 
-def _linear_predictions(x: Array, y: Array, test_x: Array) -> Array:
-    """x: (N, d); y: (N,), classes; test_x: (M, d). Returns (M,), classes.
+@dataclass(frozen=True)
+class LinearProbe:
+    """Multinomial logistic regression, fitted."""
 
-    By Newton steps in float64: L-BFGS in float32 has been seen to end where it begins.
+    classes: Tensor  # (K,), ascending
+    pipeline: Any  # of scikit-learn: standardises and classifies
+
+    def predict_proba(self, codes: Tensor) -> Tensor:
+        """codes: (N, d). Returns each class's probability, (N, K), float64."""
+        return torch.from_numpy(self.pipeline.predict_proba(codes.double().numpy()))
+
+    def predict(self, codes: Tensor) -> Tensor:
+        """codes: (N, d). Returns classes, (N,)."""
+        return self.classes[self.predict_proba(codes).argmax(1)]
+
+
+def fit_linear_probe(codes: Tensor, labels: Tensor, seed: int) -> LinearProbe | None:
+    """The linear probe that `probe` scores, fitted to at most TRAIN_IMAGES rows.
+
+    codes: (N, d); labels: (N,); seed: of which rows are taken. None where their labels group
+    nothing. By Newton steps in float64: L-BFGS in float32 has been seen to end where it begins.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
+    rows = probe_rows(len(codes), TRAIN_IMAGES, seed)
+    x, y = codes[rows].double().numpy(), labels[rows].numpy()
+    if not 1 < len(np.unique(y)) < len(y):
+        return None
     regression = LogisticRegression(solver="newton-cg", tol=TOLERANCE, max_iter=MAX_ITERATIONS)
     pipeline = Pipeline([("scale", StandardScaler()), ("classify", regression)])
     inverse_penalties = [variance / x.shape[1] for variance in LOGIT_VARIANCES]
@@ -90,7 +114,8 @@ def _linear_predictions(x: Array, y: Array, test_x: Array) -> Array:
     search = GridSearchCV(pipeline, {"classify__C": inverse_penalties}, cv=split)
     with warnings.catch_warnings():  # of many classes it asks whether they are not amounts
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
-        return search.fit(x.astype(np.float64), y).predict(test_x.astype(np.float64))
+        search.fit(x, y)
+    return LinearProbe(torch.from_numpy(search.classes_), search.best_estimator_)
 
 
 def held_out(labels: Array) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ with one line that names the key, its value and what is allowed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -70,13 +70,19 @@ def _told_apart(values: list[float]) -> list[float]:
     return values
 
 
-def _rising(seeds: list[int]) -> list[int]:
-    if any(before >= after for before, after in pairwise(seeds)):
-        raise ValueError("different seeds in rising order")
-    return seeds
+def _rising(numbers: list[int]) -> list[int]:
+    if any(before >= after for before, after in pairwise(numbers)):
+        raise ValueError("different numbers in rising order")
+    return numbers
 
 
-def _of_two_images(pairs: int | list[list[int]]) -> int | list[list[int]]:
+def _named_once(directions: int | list[str]) -> int | list[str]:
+    if not isinstance(directions, int) and len(set(directions)) < len(directions):
+        raise ValueError("names that differ")
+    return directions
+
+
+def _of_two_images(pairs: int | list[list[int | str]]) -> int | list[list[int | str]]:
     if not isinstance(pairs, int) and any(first == second for first, second in pairs):
         raise ValueError("pairs of two different images")
     return pairs
@@ -87,6 +93,7 @@ Device = Annotated[
 ]
 Url = Annotated[str, _matching(r"https?://\S+", "an address that begins with http:// or https://")]
 PicturesPath = Annotated[str, _matching(r"(?s).*\S.*", "the path of a folder or an archive")]
+PicturePath = Annotated[str, _matching(r"(?s).*\S.*", "the path of a picture")]
 ImageSize = Annotated[int, Field(ge=16, le=512, multiple_of=4)]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "64 of the digits 0-9 and a-f")]
 Multiples = Annotated[
@@ -220,20 +227,42 @@ class InterpolateSettings(Section):
     pairs: Annotated[
         Annotated[int, Field(ge=1, le=12)]
         | Annotated[
-            list[Annotated[list[ImageNumber], Field(min_length=2, max_length=2)]],
+            list[Annotated[list[ImageNumber | PicturePath], Field(min_length=2, max_length=2)]],
             Field(min_length=1, max_length=12),
         ],
         AfterValidator(_of_two_images),
-    ]  # how many, or [[test image, test image], …]
-    steps: Annotated[int, Field(ge=3, le=15)]  # images of a row, both ends included
+    ]  # shown: how many, or [[test image or file, test image or file], …]
+    corners: (
+        Literal["drawn"]
+        | Annotated[list[ImageNumber | PicturePath], Field(min_length=4, max_length=4)]
+    )  # of the grid between four images
+    measured: Annotated[int, Field(ge=2, le=10_000)]  # pairs that the figures are of
+    relaxation: Annotated[int, Field(ge=1, le=10_000)]  # steps of the data-following paths' descent
+    steps: Annotated[int, Field(ge=3, le=15)]  # images of a path, both ends included
     seed: Seed
 
 
 class LatentExploreSettings(Section):
-    samples: Annotated[int, Field(ge=8, le=1024)]  # for each region
-    shells: Multiples
+    samples: Annotated[int, Field(ge=8, le=4096)]  # for each region
+    shells: Annotated[
+        list[Annotated[Float, Field(gt=0, lt=1)]],
+        Field(min_length=1, max_length=6),
+        AfterValidator(_told_apart),
+    ]  # quantiles of the encodings' radius
     temperatures: Multiples
+    deciles: Annotated[
+        list[Annotated[int, Field(ge=1, le=10)]],
+        Field(min_length=1, max_length=10),
+        AfterValidator(_rising),
+    ]  # of the encodings by their density; 1 is the rarest tenth
+    far: Annotated[Float, Field(gt=0, le=100)]  # a radius, in units of sqrt(latent_dim)
     traversals: Annotated[int, Field(ge=1, le=16)]
+    directions: Annotated[
+        Annotated[int, Field(ge=1, le=12)]
+        | Annotated[list[str], Field(min_length=1, max_length=12)],
+        AfterValidator(_named_once),
+    ]  # how many, or the names of classes or attributes
+    mapped: Annotated[int, Field(ge=50, le=5_000)]  # test images on the map
     seed: Seed
 
 
@@ -394,8 +423,11 @@ RECIPES: dict[str, type[Section]] = {
 EITHER = {  # settings of one kind or another, and what is allowed
     "model.sigma": "learned, or a number above 0 and up to 100",
     "model.fc.width": "match_conv, or a whole number from 1 to 16384",
-    "interpolate.pairs": "a number of pairs from 1 to 12, "
-    "or a list of 1 to 12 pairs of test image numbers such as [[3, 14], [15, 92]]",
+    "interpolate.pairs": "a number of pairs from 1 to 12, or a list of 1 to 12 pairs of test image "
+    "numbers or files such as [[3, 14], [15, photo.jpg]]",
+    "interpolate.corners": "drawn, or four test image numbers or files such as [3, 14, 15, a.jpg]",
+    "latent_explore.directions": "a number from 1 to 12, or a list of 1 to 12 names of classes or "
+    "attributes",
 }
 
 
@@ -409,7 +441,7 @@ def _explain(error: ValidationError) -> str:
     where = list(first["loc"])
     if len(where) >= 3 and where[0] == "datasets":
         del where[2]  # pydantic's mark of the recipe's kind
-    either = next((path for path in EITHER if where[: path.count(".") + 1] == path.split(".")), "")
+    either = _either(where)
     if either:
         where = list(either.split("."))  # without pydantic's branches of the union
     key = ".".join(str(part) for part in where)
@@ -443,8 +475,14 @@ def _explain(error: ValidationError) -> str:
         case _:
             rule = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
             text = f"{found} {rule}"
-    more = len({complaint["loc"][:3] for complaint in complaints}) - 1
+    more = len({_either(complaint["loc"]) or complaint["loc"][:3] for complaint in complaints}) - 1
     return f"{text} (and {more} more)" if more else text
+
+
+def _either(location: Sequence[int | str]) -> str:
+    """Which of EITHER a complaint is about; pydantic has one for each branch of the union."""
+    parts = [str(part) for part in location]
+    return next((path for path in EITHER if parts[: path.count(".") + 1] == path.split(".")), "")
 
 
 def _allowed(location: tuple[int | str, ...]) -> list[str]:

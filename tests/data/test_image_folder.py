@@ -268,6 +268,89 @@ def test_a_damaged_zip_member_is_left_out(workspace, caplog):
     assert "train/000.png cannot be read" in caplog.text
 
 
+# --- attributes.csv -------------------------------------------------------------------------------
+
+
+def attributed(*patterns: str, count: int = 12, wrapper: str = "") -> dict[str, bytes]:
+    """Pictures and their attributes: odd greys are `odd`, and greys of 6 and more `large`."""
+    files = pictures(*patterns, count=count)
+    rows = [f"{int(i > 5)},{name},{i % 2}" for i, name in enumerate(files)]
+    table = "\ufefflarge,file,odd one\r\n" + "\r\n".join(reversed(rows))
+    files = {wrapper + name: data for name, data in files.items()}
+    return files | {f"{wrapper}attributes.csv": table.encode()}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize("wrapper", ["", "a/b/"])
+def test_attributes(workspace, name, wrapper):
+    files = attributed("train/cat/{}.png", "train/dog/{}.png", "test/cat/{}.png", wrapper=wrapper)
+    files[f"{wrapper}train/cat/003.png"] = b"no picture"
+    source = open_path(CONTAINERS[name](workspace / name, files))
+    assert source.attribute_names == ["large", "odd one"]
+    for part, first in ((source.train, 0), (source.test, 24)):
+        split = everything(part)
+        assert split.attributes.dtype == np.uint8
+        shown = np.array(greys(split))
+        assert shown[0] == first
+        np.testing.assert_array_equal(split.attributes, np.stack([shown > 5, shown % 2], axis=1))
+
+
+def test_attributes_as_celebas_and_of_a_drawn_split(workspace):
+    files = attributed("{}.png", count=24)
+    lines = files["attributes.csv"].decode().replace("0,", "-1,", 3)
+    assert "-1," in lines
+    as_folder(workspace / "p", files | {"attributes.csv": lines.encode()})
+    source = open_path("p")
+    train, test = everything(source.train), everything(source.test)
+    shown = np.array(greys(train) + greys(test))
+    found = np.concatenate([train.attributes, test.attributes])
+    np.testing.assert_array_equal(found, np.stack([shown > 5, shown % 2], axis=1))
+
+
+def test_without_attributes_there_are_none(workspace):
+    source = open_path(as_folder(workspace / "p", pictures("{}.png", count=24)))
+    assert source.attribute_names == []
+    assert everything(source.train).attributes is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("0,000.png,0", "0,0.png,0", "the row '0,0.png,0' names no picture; `file` is a path from"),
+        ("0,000.png,0", "0", "the row '0' names no picture"),
+        ("0,000.png,0", "0,001.png,0", "the row '0,001.png,0' is not the first of its picture"),
+        ("0,000.png,0", "", "has no row for 1 of 24 pictures, the first 000.png; add them"),
+        ("0,000.png,0", "0,000.png,2", "the row '0,000.png,2' needs 2 values beside `file`, each"),
+        ("0,000.png,0", "0,000.png", "the row '0,000.png' needs 2 values beside `file`, each 0 or"),
+        ("0,000.png,0", "0,000.png,0,1", "the row '0,000.png,0,1' needs 2 values beside `file`"),
+        ("large,file", "large;file", "begins with 'large;file,odd one'; it needs a column `file`"),
+        ("large,file,odd one", "file", "begins with 'file'; it needs a column `file`, and a col"),
+        ("odd one", "large", "begins with 'large,file,large'; it needs"),
+        ("odd one", "\xff", "is not UTF-8; save it as UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_attributes(workspace, before, after, message):
+    files = attributed("{}.png", count=24)
+    table = files["attributes.csv"].replace(before.encode(), after.encode("latin-1"))
+    as_folder(workspace / "p", files | {"attributes.csv": table})
+    with pytest.raises(UserError) as error:
+        open_path("p")
+    assert message in str(error.value)
+    assert "attributes.csv in " in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_attributes_file_and_two(workspace):
+    files = pictures("cat/{}.png", "dog/{}.png") | {"attributes.csv": b""}
+    with pytest.raises(UserError, match="begins with ''; it needs a column `file`"):
+        open_path(as_folder(workspace / "p", files))
+    as_folder(workspace / "p", {"cat/attributes.csv": b""})
+    with pytest.raises(
+        UserError, match=r"holds attributes\.csv and cat/attributes\.csv; leave one"
+    ):
+        open_path("p")
+
+
 # --- one picture ----------------------------------------------------------------------------------
 
 

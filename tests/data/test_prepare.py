@@ -1,5 +1,6 @@
 """From a recipe to arrays on disk: limits, splits, and what meta.json says."""
 
+import hashlib
 import json
 import os
 import zipfile
@@ -111,6 +112,52 @@ def test_shapes_on_disk():
     assert prepare(settings(recipe)).digest == meta.digest
     other = prepare(settings(recipe.model_copy(update={"seed": 1})))
     assert other.digest != meta.digest
+
+
+def test_attributes_on_disk(monkeypatch):
+    def read(indices):
+        attributes = np.stack([indices % 2, indices < 9], axis=1).astype(np.uint8)
+        return Split(np.zeros((len(indices), 1, 16, 16), np.uint8), indices, attributes=attributes)
+
+    plain = Source(numbered(40), numbered(20), ["image"])
+    source = Source(Part(40, read), Part(20, read), ["image"], attribute_names=["odd", "small"])
+    recipe = settings(TorchvisionRecipe(source="cifar10"))
+    monkeypatch.setattr(prepare_module, "open_source", lambda recipe: plain)
+    digest = prepare(recipe).digest
+    monkeypatch.setattr(prepare_module, "open_source", lambda recipe: source)
+    assert prepare(recipe).digest != digest
+    arrays = ImageArrays.open(Path("data/set"))
+    assert arrays.meta.attribute_names == ["odd", "small"]
+    for name in SPLITS:
+        split = getattr(arrays, name)
+        assert split.attributes.dtype == np.uint8
+        np.testing.assert_array_equal(split.attributes[:, 0], split.labels % 2)
+        np.testing.assert_array_equal(split.attributes[:, 1], split.labels < 9)
+        np.testing.assert_array_equal(split[::2].attributes, split.attributes[::2])
+
+
+def test_a_data_set_from_before_there_were_attributes():
+    recipe = settings(ShapesRecipe(source="shapes", count=40, image_size=16))
+    meta = prepare(recipe)
+    assert not list(Path("data/set").glob("*_attributes.npy"))
+    path = Path("data/set/meta.json")
+    fields = json.loads(path.read_text())
+    assert fields.pop("attribute_names") == []
+    path.write_text(json.dumps(fields))
+    arrays = ImageArrays.open(Path("data/set"))
+    assert arrays.meta == meta
+    assert arrays.train.attributes is None
+    assert arrays.train[:3].attributes is None
+
+
+def test_the_digest_is_of_names_types_shapes_and_bytes():
+    meta = prepare(settings(ShapesRecipe(source="shapes", count=40, image_size=16)))
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        for suffix in ("", "_labels", "_factors"):
+            array = np.load(f"data/set/{name}{suffix}.npy")
+            digest.update(f"{name}{suffix} {array.dtype} {array.shape}".encode() + array.tobytes())
+    assert digest.hexdigest() == meta.digest
 
 
 def test_meta_knows_nothing_of_the_machine(workspace):

@@ -195,7 +195,8 @@ def celeba(monkeypatch) -> dict[str, bytes]:
         return f"20\n{header}\n" + "".join(f"{name} {row}\n" for name in names)
 
     attributes = "".join(
-        f"{name} -1 {' 1' if index % 2 else '-1'}\n" for index, name in enumerate(names)
+        f"{name} {' 1' if index < 3 else '-1'} {' 1' if index % 2 else '-1'}\n"
+        for index, name in enumerate(names)
     )
     files = {
         "img_align_celeba.zip": buffer.getvalue(),
@@ -229,6 +230,11 @@ def test_celeba(celeba, monkeypatch):
     assert test.images.shape == (5, 3, 64, 64)
     assert train.labels.tolist() == [0, 1] * 6
     assert test.labels.tolist() == [1, 0, 1, 0, 1]
+    assert source.attribute_names == ["Young", "Smiling"]
+    assert train.attributes.dtype == np.uint8
+    assert train.attributes.tolist() == [[int(i < 3), i % 2] for i in range(12)]
+    assert test.attributes.tolist() == [[0, 1], [0, 0], [0, 1], [0, 0], [0, 1]]
+    assert source.train.read(np.array([1, 4])).attributes.tolist() == [[1, 1], [0, 0]]
     grey = np.arange(12)[:, None, None, None] * 10
     assert abs(train.images[:, :, 2:-2, 2:-2].astype(int) - grey).max() <= 3
     assert not (downloads_dir() / "celeba" / "celeba" / "img_align_celeba").exists()

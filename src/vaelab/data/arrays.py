@@ -1,16 +1,18 @@
-"""How a data set lies on disk: one uint8 array a split, labels, factors where known, meta.json.
+"""How a data set lies on disk: one uint8 array a split, labels, what else is known, meta.json.
 
 data/D/
   meta.json                           Meta, below
   train.npy  val.npy  test.npy        uint8 (N, C, H, W)
   train_labels.npy  …                 int64 (N,)
   train_factors.npy  …                float32 (N, number of factors); only where they are known
+  train_attributes.npy  …             uint8 (N, number of attributes); only where they are known
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,18 +33,23 @@ Float32Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Split:
-    """images: uint8 (N, C, H, W); labels: int64 (N,); factors: float32 (N, F) where known."""
+    """images: uint8 (N, C, H, W); labels: int64 (N,).
+
+    Where they are known, factors: float32 (N, F); attributes: uint8 (N, A), each 0 or 1.
+    """
 
     images: UInt8Array
     labels: Int64Array
     factors: Float32Array | None = None
+    attributes: UInt8Array | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: Any) -> Split:
         factors = None if self.factors is None else self.factors[index]
-        return Split(self.images[index], self.labels[index], factors)
+        attributes = None if self.attributes is None else self.attributes[index]
+        return Split(self.images[index], self.labels[index], factors, attributes)
 
 
 class Meta(BaseModel):
@@ -56,6 +63,7 @@ class Meta(BaseModel):
     counts: dict[SplitName, int]
     class_names: list[str]  # one name where the images have no classes
     factor_names: list[str]  # empty where they are not known
+    attribute_names: list[str] = []  # the same
     split_seed: int
     digest: str  # sha256 over the arrays' bytes, splits in order
 
@@ -79,7 +87,7 @@ class ImageArrays:
         """Raises UserError where the folder is not what `save` writes."""
         try:
             meta = Meta.model_validate_json((folder / "meta.json").read_text())
-            splits = {name: _open_split(folder, name, bool(meta.factor_names)) for name in SPLITS}
+            splits = {name: _open_split(folder, name, meta) for name in SPLITS}
         except (OSError, ValueError, ValidationError) as error:
             reason = " ".join(str(error).split())
             raise UserError(
@@ -89,12 +97,15 @@ class ImageArrays:
         return cls(meta, **splits)
 
 
-def _open_split(folder: Path, name: str, has_factors: bool) -> Split:
-    factors = np.load(folder / f"{name}_factors.npy", mmap_mode="r") if has_factors else None
+def _open_split(folder: Path, name: str, meta: Meta) -> Split:
+    def array(suffix: str) -> NDArray[Any]:
+        return np.load(folder / f"{name}{suffix}.npy", mmap_mode="r")
+
     return Split(
-        np.load(folder / f"{name}.npy", mmap_mode="r"),
-        np.load(folder / f"{name}_labels.npy", mmap_mode="r"),
-        factors,
+        array(""),
+        array("_labels"),
+        array("_factors") if meta.factor_names else None,
+        array("_attributes") if meta.attribute_names else None,
     )
 
 
@@ -107,13 +118,19 @@ def save(
     class_names: list[str],
     factor_names: list[str],
     split_seed: int,
+    attribute_names: Sequence[str] = (),
 ) -> Meta:
     """Write a data set; meta.json last, so that a folder without it is not taken for whole."""
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     for split_name in SPLITS:
         split = splits[split_name]
-        arrays = {"": split.images, "_labels": split.labels, "_factors": split.factors}
+        arrays = {
+            "": split.images,
+            "_labels": split.labels,
+            "_factors": split.factors,
+            "_attributes": split.attributes,
+        }
         for suffix, array in arrays.items():
             if array is not None:
                 array = np.ascontiguousarray(array)
@@ -128,6 +145,7 @@ def save(
         counts={split_name: len(splits[split_name]) for split_name in SPLITS},
         class_names=class_names,
         factor_names=factor_names,
+        attribute_names=list(attribute_names),
         split_seed=split_seed,
         digest=digest.hexdigest(),
     )

@@ -178,6 +178,23 @@ def read_pictures(
     return (images[kept] if broken else images), kept
 
 
+def read_picture(path: str | Path, shape: tuple[int, int, int]) -> UInt8Array:
+    """One picture file as an image of a data set: of any size and mode, and fitted as all are.
+
+    path: `~` is spelled out; shape: (C, H, W) of the data set's images, H = W. Returns uint8
+    (C, H, W). Raises UserError where it is no readable picture.
+    """
+    channels, size, _ = shape
+    try:
+        with Image.open(Path(path).expanduser()) as image:
+            return to_array(image, size, 1 if channels == 1 else 3)
+    except UnidentifiedImageError:
+        raise UserError(f"{path} is not a picture") from None
+    except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: there is no such home folder
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read: {reason}") from None
+
+
 def to_array(
     image: Image.Image, size: int, channels: Channels, crop: int | None = None
 ) -> UInt8Array:

@@ -58,6 +58,7 @@ def prepare(settings: DatasetSettings) -> Meta:
         source={**_described(recipe), "archives": source.archives},
         class_names=source.class_names,
         factor_names=source.factor_names,
+        attribute_names=source.attribute_names,
         split_seed=recipe.seed,
     )
 

@@ -32,6 +32,7 @@ class Source:
     class_names: list[str]
     factor_names: list[str] = field(default_factory=list)
     archives: dict[str, str] = field(default_factory=dict)  # file name -> checksum
+    attribute_names: list[str] = field(default_factory=list)
 
 
 def shuffled(count: int, seed: int, purpose: str) -> Int64Array:

@@ -6,10 +6,10 @@ its class would have put it, so that the class finds it whole and fetches nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -34,13 +34,19 @@ class _Archive:
     path: str  # below the set's folder of downloads
 
 
+class _Opened(NamedTuple):
+    part: Part
+    class_names: list[str]
+    attribute_names: Sequence[str] = ()
+
+
 @dataclass(frozen=True)
 class _Set:
     """How one of torchvision's classes is fetched and read."""
 
     dataset: Any
     archives: Callable[[Any], list[_Archive]]
-    part: Callable[[Any, Path, bool, int | None], tuple[Part, list[str]]]
+    part: Callable[[Any, Path, bool, int | None], _Opened]
 
 
 def open_torchvision_set(recipe: TorchvisionRecipe) -> Source:
@@ -54,9 +60,17 @@ def open_torchvision_set(recipe: TorchvisionRecipe) -> Source:
         for archive in chosen.archives(chosen.dataset)
     }
     with FileLock(root / ".unpacking.lock"):
-        train, class_names = chosen.part(chosen.dataset, root, True, recipe.image_size)
-        test, _ = chosen.part(chosen.dataset, root, False, recipe.image_size)
-    return Source(train, test, class_names, archives=checksums)
+        train, test = (
+            chosen.part(chosen.dataset, root, is_train, recipe.image_size)
+            for is_train in (True, False)
+        )
+    return Source(
+        train.part,
+        test.part,
+        train.class_names,
+        archives=checksums,
+        attribute_names=list(train.attribute_names),
+    )
 
 
 def _of_arrays(images: UInt8Array, labels: Int64Array, size: int | None) -> Part:
@@ -88,10 +102,10 @@ def _cifar_archives(dataset: Any) -> list[_Archive]:
     return [_Archive(dataset.url, dataset.tgz_md5, dataset.filename)]
 
 
-def _cifar(dataset: Any, root: Path, train: bool, size: int | None) -> tuple[Part, list[str]]:
+def _cifar(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
     opened = dataset(root, train=train, download=True)
     images = np.ascontiguousarray(opened.data.transpose(0, 3, 1, 2))
-    return _of_arrays(images, np.array(opened.targets, np.int64), size), opened.classes
+    return _Opened(_of_arrays(images, np.array(opened.targets, np.int64), size), opened.classes)
 
 
 # --- MNIST and Fashion-MNIST ---------------------------------------------------------------------
@@ -104,12 +118,13 @@ def _mnist_archives(dataset: Any) -> list[_Archive]:
     ]
 
 
-def _mnist(dataset: Any, root: Path, train: bool, size: int | None) -> tuple[Part, list[str]]:
+def _mnist(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
     for unpacked in (root / dataset.__name__ / "raw").glob("*-ubyte"):
         unpacked.unlink()  # the class would take a file that was unpacked in part for whole
     opened = dataset(root, train=train, download=True)
     images = opened.data.numpy()[:, None]
-    return _of_arrays(images, opened.targets.numpy().astype(np.int64), size), opened.classes
+    labels = opened.targets.numpy().astype(np.int64)
+    return _Opened(_of_arrays(images, labels, size), opened.classes)
 
 
 # --- SVHN ----------------------------------------------------------------------------------------
@@ -122,10 +137,11 @@ def _svhn_archives(dataset: Any) -> list[_Archive]:
     ]
 
 
-def _svhn(dataset: Any, root: Path, train: bool, size: int | None) -> tuple[Part, list[str]]:
+def _svhn(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
     opened = dataset(root, split="train" if train else "test")
     images = np.ascontiguousarray(opened.data)
-    return _of_arrays(images, opened.labels, size), [str(digit) for digit in range(10)]
+    digits = [str(digit) for digit in range(10)]
+    return _Opened(_of_arrays(images, opened.labels, size), digits)
 
 
 # --- CelebA --------------------------------------------------------------------------------------
@@ -145,9 +161,11 @@ def _celeba_archives(dataset: Any) -> list[_Archive]:
     ]
 
 
-def _celeba(dataset: Any, root: Path, train: bool, size: int | None) -> tuple[Part, list[str]]:
+def _celeba(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
     opened = dataset(root, split="train" if train else "test", target_type="attr")
-    labels = opened.attr[:, opened.attr_names.index(CELEBA_ATTRIBUTE)].numpy().astype(np.int64)
+    attributes = opened.attr.numpy().astype(np.uint8)
+    attribute_names = opened.attr_names[: attributes.shape[1]]  # the file's header ends in a space
+    labels = attributes[:, attribute_names.index(CELEBA_ATTRIBUTE)].astype(np.int64)
     names = [f"img_align_celeba/{name}" for name in opened.filename]
     files = ZipFiles(root / dataset.base_folder / "img_align_celeba.zip")
 
@@ -159,10 +177,11 @@ def _celeba(dataset: Any, root: Path, train: bool, size: int | None) -> tuple[Pa
             channels=3,
             crop=CELEBA_CROP,
         )
-        return Split(images, labels[indices[kept]])
+        found = indices[kept]
+        return Split(images, labels[found], attributes=attributes[found])
 
-    attribute = CELEBA_ATTRIBUTE.lower()
-    return Part(len(names), read), [f"not {attribute}", attribute]
+    label = CELEBA_ATTRIBUTE.lower()
+    return _Opened(Part(len(names), read), [f"not {label}", label], attribute_names)
 
 
 SETS = {

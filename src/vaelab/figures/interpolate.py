@@ -1,8 +1,9 @@
-"""Figures of `interpolate`: grids of paths, step sizes, and an animation."""
+"""Figures of `interpolate`: paths, blends of four images, step sizes, and an animation."""
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vaelab.figures.common import COLOURS, NAMES, WIDTH, new_figure, to_uint8
+from vaelab.figures.common import COLOURS, NAMES, WIDTH, new_figure, show_sheet, to_uint8
 
-Paths = Mapping[str, NDArray[Any]]  # model -> (P, S, C, H, W) in [0, 1]
+Paths = Mapping[str, NDArray[Any]]  # model or pixels -> (P, S, C, H, W) in [0, 1]
 
-KIND_NAMES = {"linear": "linear", "slerp": "spherical"}
+KIND_NAMES = {"linear": "linear", "slerp": "spherical", "geodesic": "data-following"}
+ROW_NAMES = {**NAMES, "pixels": "Cross-fade"}
+CORNERS = ["Top left", "Top right", "Bottom left", "Bottom right"]
+END_CAPTION, CORNER_CAPTION = 48, 20  # characters that there is room for
+LARGEST_SIDE = 0.9  # inches, of an image in a pair's figure
 
 # The animation's side of an image in pixels and its number of colours: the first that is in budget.
 QUALITIES = [(96, 255), (80, 255), (64, 255), (64, 96), (64, 48), (48, 64), (32, 64), (32, 32)]
@@ -24,68 +29,109 @@ ANIMATION_BYTES = 480_000
 STEP_MS, HOLD_MS = 120, 900
 
 
-def draw_paths(
-    originals: NDArray[np.uint8], paths: Paths, captions: Sequence[str], title: str
+def draw_pair(
+    ends: tuple[str, str],
+    fade: NDArray[Any],
+    paths: Mapping[str, Mapping[str, NDArray[Any]]],
 ) -> Figure:
-    """Each pair's paths, one row a model, from one original to the other.
+    """All ways from one image to another: the originals' cross-fade, and a block a kind of path.
 
-    originals: uint8 (P, 2, C, H, W); captions: P of them.
+    ends: the captions of A and B; fade: (S, C, H, W); paths: kind -> model -> (S, C, H, W).
     """
-    pairs, steps, _, height, width = next(iter(paths.values())).shape
-    gap = max(1, height // 16)
-    head = round(0.42 * height)  # room for a caption
-    block = head + len(paths) * (height + gap)
-    lefts = [0, *(width + 3 * gap + i * (width + gap) for i in range(steps))]
-    lefts.append(lefts[-1] + width + 3 * gap)
-    sheet = np.full((pairs * block, lefts[-1] + width, 3), 255, np.uint8)
-
-    def put(image: NDArray[np.uint8], top: int, left: int) -> None:
-        sheet[top : top + height, left : left + width] = image
-
-    rows = []
-    for pair in range(pairs):
-        top = pair * block + head
-        middle = top + (len(paths) - 1) * (height + gap) // 2
-        for original, left in zip(to_uint8(originals[pair]), (lefts[0], lefts[-1]), strict=True):
-            put(original, middle, left)
-        for row, images in enumerate(paths.values()):
-            rows.append(top + row * (height + gap))
-            for image, left in zip(to_uint8(images[pair]), lefts[1:-1], strict=True):
-                put(image, rows[-1], left)
-
-    figure = new_figure((WIDTH - 0.5) * sheet.shape[0] / sheet.shape[1] + 0.6)
-    axes = figure.subplots()
-    axes.imshow(sheet)
+    steps = len(fade)
+    blocks = [("Cross-fade of the originals A and B", {"": fade})] + [
+        (
+            f"{KIND_NAMES[kind].capitalize()} path",
+            {NAMES[model]: row for model, row in rows.items()},
+        )
+        for kind, rows in paths.items()
+    ]
+    counts = [len(rows) for _, rows in blocks]
+    side = min((WIDTH - 0.6) / steps, LARGEST_SIDE)
+    figure = new_figure(side * sum(counts) + 0.27 * len(blocks) + 0.45)
+    panels = figure.subplots(len(blocks), 1, height_ratios=counts, squeeze=False)[:, 0]
+    for axes, (title, rows) in zip(panels, blocks, strict=True):
+        show_sheet(axes, np.concatenate([*rows.values()]), steps, [*rows], title)
+        axes.set_anchor("W")
+    pitch = panels[0].get_images()[0].get_array().shape[1] / steps
     t = [f"{value:.2f}".rstrip("0").rstrip(".") for value in np.linspace(0, 1, steps)]
-    axes.xaxis.tick_top()
-    axes.set_xticks([left + width / 2 for left in lefts], ["A", *t, "B"])
-    axes.set_yticks([top + height / 2 for top in rows], [NAMES[model] for model in paths] * pairs)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for pair, caption in enumerate(captions):
-        axes.text(0, pair * block + head - gap, caption, va="bottom", fontsize=8, color="#555555")
-    axes.set_title(title, loc="left")
+    panels[-1].set_xticks([(i + 0.5) * pitch for i in range(steps)], ["A, t = 0", *t[1:-1], "B, 1"])
+    a, b = (short(caption, END_CAPTION) for caption in ends)
+    figure.suptitle(f"A: {a}   →   B: {b}", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def draw_corners(
+    originals: NDArray[np.uint8],
+    captions: Sequence[Sequence[str]],
+    grids: Mapping[str, NDArray[Any]],
+) -> Figure:
+    """Blends of four images, a panel a model, under the originals.
+
+    originals: uint8 (4, C, H, W), top left, top right, bottom left, bottom right; captions: of
+    each, in lines; grids: model -> (side * side, C, H, W), row by row.
+    """
+    figure = new_figure(WIDTH / len(grids) + 1.2)
+    heights = [0.85, WIDTH / len(grids) + 0.35]
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
+    corners = zip(originals, captions, CORNERS, strict=True)
+    for axes, (image, lines, corner) in zip(above.subplots(1, 4), corners, strict=True):
+        show_sheet(axes, image[None], 1)
+        axes.set_anchor("W")
+        text = axes.annotate(
+            "\n".join([corner, *(short(line, CORNER_CAPTION) for line in lines)]),
+            (1.0, 0.5),
+            xytext=(6, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+        text.set_in_layout(False)
+    panels = below.subplots(1, len(grids), squeeze=False)[0]
+    for axes, (model, images) in zip(panels, grids.items(), strict=True):
+        show_sheet(axes, images, math.isqrt(len(images)), title=NAMES[model])
     return figure
 
 
 def draw_steps(steps: Mapping[str, Mapping[str, NDArray[Any]]]) -> Figure:
-    """steps: kind of path -> model -> (P, S - 1), RMSE per pixel."""
-    figure = new_figure(2.9)
+    """How far images change at each step: mean over the pairs, with a band of one sd.
+
+    steps: kind of path -> model -> (P, S - 1), in units of an even cross-fade's of the path's end
+    images; P may be 0.
+    """
+    figure = new_figure(3.1)
     panels = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
     for axes, (kind, models) in zip(panels, steps.items(), strict=True):
+        axes.axhline(
+            1.0, color=COLOURS["pca"], ls="--", lw=1.2, label="Even cross-fade of the ends"
+        )
         for model, sizes in models.items():
-            count = sizes.shape[1]
-            t = (np.arange(count) + 0.5) / count
-            axes.plot(t, sizes.T, color=COLOURS[model], alpha=0.3, linewidth=0.8)
-            axes.plot(t, sizes.mean(0), color=COLOURS[model], linewidth=2.2, label=NAMES[model])
+            if len(sizes):
+                t = (np.arange(sizes.shape[1]) + 0.5) / sizes.shape[1]
+                mean, sd = sizes.mean(0), sizes.std(0)
+                axes.plot(t, mean, color=COLOURS[model], linewidth=2, label=NAMES[model])
+                axes.fill_between(t, mean - sd, mean + sd, color=COLOURS[model], alpha=0.15, lw=0)
+                axes.plot(t, np.stack([mean - sd, mean + sd], 1), color=COLOURS[model], lw=0.6)
         axes.set_title(f"{KIND_NAMES[kind].capitalize()} paths", loc="left")
         axes.set_xlabel("t, from A (0) to B (1)")
         axes.set_xlim(0, 1)
     panels[0].set_ylim(bottom=0)
-    panels[0].set_ylabel("step between neighbours\n(RMSE per pixel, of 1)")
+    panels[0].set_ylabel("step between neighbours\n(an even cross-fade\u2019s: 1)")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", title="bold: mean\nthin: one pair")
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=len(labels),
+        title="line: mean over the pairs; band: one standard deviation to either side",
+    )
     return figure
+
+
+def short(text: str, most: int) -> str:
+    """At most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def save_animation(path: Path, originals: NDArray[np.uint8], paths: Paths) -> None:
@@ -107,7 +153,7 @@ def _frames(originals: NDArray[np.uint8], paths: Paths, side: int) -> list[Image
     across = 1 if pairs <= 2 else 2 if pairs <= 6 else 3
     down = -(-pairs // across)
     gap, head, foot, font = side // 12, 16, 18, ImageFont.load_default(11)
-    names = ["A", *(NAMES[model] for model in paths), "B"]
+    names = ["A", *(ROW_NAMES[model] for model in paths), "B"]
     block = len(names) * (side + gap) + 2 * gap
     size = (across * block - 3 * gap, head + down * (side + gap) + foot)
     shown = {

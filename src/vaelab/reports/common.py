@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -13,6 +14,20 @@ from typing import Any
 ABSENT = "–"
 SAME = 0.05  # two figures within this share of the larger are called about equal
 PAGE = 100  # characters in a line of prose
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of a page."""
+
+    heading: str
+    findings: list[str]  # sentences made of the figures, the weightiest first
+    body: str  # Markdown; its own headings begin with ###
+
+    def markdown(self) -> str:
+        """The heading, all findings but the first, which the page's top has, and the body."""
+        parts = [f"## {self.heading}", bullets(self.findings[1:]), self.body.strip()]
+        return "\n\n".join(filter(None, parts))
 
 
 def format_number(value: float | None, decimals: int = 2) -> str:
@@ -47,6 +62,11 @@ def wrap(text: str, indent: str = "") -> str:
     return fill(
         text, PAGE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def bullets(texts: Iterable[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(wrap(f"- {text}", "  ") for text in texts)
 
 
 def markdown_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:

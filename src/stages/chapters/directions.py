@@ -1,0 +1,57 @@
+"""Attributes and classes as directions: walks along them, and arithmetic with them."""
+
+from pathlib import Path
+
+from chapters import Told
+from vaelab.data.arrays import ImageArrays
+from vaelab.figures import directions as figures
+from vaelab.figures.common import save
+from vaelab.latent.directions import STEPS, Directions, explore
+from vaelab.latent.encoded import Encoded
+from vaelab.reports.common import write_csv
+from vaelab.reports.directions import directions_chapter
+from vaelab.settings import LatentExploreSettings
+
+HEADLINE = ("auc", "share", "share_other", "mean_hit")
+
+
+def tell(
+    models: dict[str, Encoded], images: ImageArrays, settings: LatentExploreSettings, folder: Path
+) -> Told:
+    found = explore(models, images, settings)
+    if found is None:
+        unknown = {model: {"directions": dict.fromkeys(HEADLINE)} for model in models}
+        return Told(directions_chapter([], [], {}), unknown, unknown)
+    draw(found, folder)
+    write_csv(folder / "directions.csv", found.rows())
+    metrics = {model: {"directions": each} for model, each in found.metrics().items()}
+    names = [each.group.name for each in found.chosen]
+    return Told(directions_chapter(found.rows(), names, found.cosines), metrics, metrics)
+
+
+def draw(found: Directions, folder: Path) -> None:
+    chosen = found.chosen
+    names = [each.group.name for each in chosen]
+    labels = [
+        [each.group.name if inside else each.group.rest for inside in each.inside]
+        for each in chosen
+    ]
+    measured = {model: [each.measured[model] for each in chosen] for model in found.auc}
+    walks = {model: [each.walks for each in every] for model, every in measured.items()}
+    scores = {model: [each.walk[:2] for each in every] for model, every in measured.items()}
+    save(
+        figures.draw_walks([each.shown for each in chosen], labels, walks, STEPS),
+        folder / "directions.png",
+    )
+    save(figures.draw_scores(names, scores, STEPS), folder / "direction_scores.png")
+    if len(found.groups) > 2:
+        every = [group.name for group in found.groups]
+        save(figures.draw_auc(every, found.auc, names), folder / "directions_auc.png")
+    terms = {each.group.name: each.terms for each in chosen if each.terms}
+    if terms:
+        results = {
+            model: [each.results for each in every if each.results is not None]
+            for model, every in measured.items()
+        }
+        drawn = figures.draw_arithmetic([*terms], [*terms.values()], results)
+        save(drawn, folder / "arithmetic.png")

@@ -1,0 +1,1 @@
+"""What a latent space holds: paths, regions, dimensions, directions, maps; a file for each."""

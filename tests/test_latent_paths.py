@@ -1,0 +1,297 @@
+"""latent/paths.py against independent references."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+from toys import image_arrays
+
+from vaelab.data.arrays import ImageArrays
+from vaelab.errors import UserError
+from vaelab.latent.paths import (
+    Density,
+    PathKind,
+    blend,
+    corner_pictures,
+    cross_fades,
+    departure_from_level,
+    draw_pairs,
+    energy,
+    geodesics,
+    path,
+    shown_pairs,
+    slerp,
+)
+from vaelab.samplers import Mixture
+from vaelab.settings import InterpolateSettings
+
+CPU = torch.device("cpu")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=seeded(seed))
+
+
+@pytest.mark.parametrize("kind", ["linear", "slerp"])
+def test_paths_begin_and_end_exactly(kind: PathKind) -> None:
+    a, b = normal(2, 5, 16)
+    points = path(a, b, 7, kind)
+    assert points.shape == (5, 7, 16)
+    assert torch.equal(points[:, 0], a)
+    assert torch.equal(points[:, -1], b)
+
+
+def test_linear_path_is_evenly_spaced_on_the_line() -> None:
+    a, b = normal(2, 16)
+    points = path(a, b, 5, "linear")
+    torch.testing.assert_close(points[1], 0.75 * a + 0.25 * b)
+
+
+def test_slerp_keeps_a_shared_norm_and_turns_at_constant_speed() -> None:
+    a, b = torch.nn.functional.normalize(normal(2, 3, 16), dim=-1) * 4.0
+    points = path(a, b, 9, "slerp")
+    torch.testing.assert_close(points.norm(dim=-1), torch.full((3, 9), 4.0))
+    cosines = (points[:, 1:] * points[:, :-1]).sum(-1) / 16.0
+    angles = cosines.double().acos()
+    whole = ((a * b).sum(-1) / 16.0).double().acos()
+    torch.testing.assert_close(angles, (whole / 8)[:, None].expand(3, 8), rtol=1e-3, atol=1e-4)
+
+
+def test_slerp_takes_the_norm_linearly() -> None:
+    a, b = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 6.0])
+    middle = slerp(a, b, torch.tensor(0.5))
+    torch.testing.assert_close(middle, torch.tensor([4.0, 4.0]) / math.sqrt(2.0))
+
+
+@pytest.mark.parametrize("b", [[3.0, 0.0], [-2.0, 0.0], [0.0, 0.0], [1.0, 1e-6]])
+def test_slerp_without_a_circle_is_linear(b: list[float]) -> None:
+    a = torch.tensor([1.0, 0.0])
+    points = path(a, torch.tensor(b), 5, "slerp")
+    torch.testing.assert_close(points, path(a, torch.tensor(b), 5, "linear"))
+
+
+def test_a_geodesic_needs_a_decoder() -> None:
+    a, b = normal(2, 16)
+    with pytest.raises(ValueError, match="decoder"):
+        path(a, b, 5, "geodesic")
+
+
+def test_a_blend_is_bilinear() -> None:
+    corners = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 8.0], [4.0, 8.0]])
+    grid = blend(corners, 5).reshape(5, 5, 2)
+    rows, columns = torch.meshgrid(torch.arange(5.0), torch.arange(5.0), indexing="ij")
+    torch.testing.assert_close(grid, torch.stack([columns, 2.0 * rows], 2))
+    torch.testing.assert_close(blend(normal(4, 3), 3)[4], normal(4, 3).mean(0))
+
+
+# --- along the data ------------------------------------------------------------------------------
+
+
+def even(z: Tensor) -> Tensor:
+    """A density that is everywhere the same."""
+    return torch.zeros(z.shape[:-1])
+
+
+def flat(z: Tensor) -> Tensor:
+    """A decoder that is linear: rows of two pixels."""
+    return (z @ torch.tensor([[1.0, 0.5], [0.0, 2.0]]))[:, None, None]
+
+
+def polar(z: Tensor) -> Tensor:
+    """Radius and angle to the point of the plane, as an image of two pixels."""
+    radius, angle = z.unbind(1)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)[:, None, None]
+
+
+def mixture(components: int = 3, latent_dim: int = 4) -> Mixture:
+    factors = 0.3 * normal(components, latent_dim, latent_dim, seed=1).double().tril()
+    factors.diagonal(dim1=1, dim2=2).abs_().add_(0.2)
+    means = normal(components, latent_dim, seed=2).double()
+    return Mixture(torch.tensor([0.5, 0.3, 0.2]).double()[:components], means, factors)
+
+
+def test_density_is_the_mixtures() -> None:
+    fitted = mixture()
+    z = normal(5, 7, 4)
+    reference = GaussianMixture(3)
+    reference.weights_, reference.means_ = fitted.weights.numpy(), fitted.means.numpy()
+    inverses = torch.linalg.inv(fitted.factors)
+    reference.precisions_cholesky_ = inverses.mT.numpy()
+    expected = reference.score_samples(z.reshape(-1, 4).double().numpy()).reshape(5, 7)
+    found = Density.of(fitted, CPU).log_prob(z)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_density_is_differentiable() -> None:
+    z = normal(6, 4).requires_grad_()
+    (slope,) = torch.autograd.grad(Density.of(mixture(), CPU).log_prob(z).sum(), z)
+    step = 1e-5 * torch.eye(4).double()
+    ahead, behind = (mixture().log_prob(z.detach() + s * step[0]) for s in (1, -1))
+    torch.testing.assert_close(slope[:, 0].double(), (ahead - behind) / 2e-5, rtol=1e-3, atol=1e-3)
+
+
+def test_energy_by_hand() -> None:
+    z = torch.tensor([[[0.0], [1.0], [3.0]]])
+    images = lambda z: z[:, None, None].expand(-1, 1, 1, 4)  # noqa: E731
+    assert float(energy(images, even, z)) == pytest.approx(2 * (1 + 4))
+
+    def peaked(z: Tensor) -> Tensor:  # log densities 0, 3, 1: the middle 2.5 above the level
+        return torch.where(z == 1.0, 3.0, torch.where(z == 3.0, 1.0, 0.0))[..., 0]
+
+    cost = 1 + 2 * 2.5
+    half_way = 0.5 * (1 + cost)
+    assert float(energy(images, peaked, z)) == pytest.approx(2 * half_way * (1 + 4))
+    assert departure_from_level(peaked(z)).tolist() == [[0.0, 2.5, 0.0]]
+
+
+def test_the_geodesic_of_a_flat_decoder_is_the_straight_line() -> None:
+    start = path(normal(4, 2), normal(4, 2, seed=1), 7, "slerp")
+    found = geodesics(flat, even, start, 300)
+    straight = path(start[:, 0], start[:, -1], 7, "linear")
+    torch.testing.assert_close(found.z, straight, atol=0.01, rtol=0)
+    images = flat(start[:, [0, -1]].flatten(0, 1)).unflatten(0, (4, 2))
+    distances = (images[:, 0] - images[:, 1]).square().mean((1, 2, 3))
+    torch.testing.assert_close(found.after, distances, rtol=1e-3, atol=0)
+    assert (found.before > 1.01 * found.after).all()
+
+
+def test_the_geodesic_of_polar_coordinates_is_the_chord() -> None:
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 2.0]])
+    found = geodesics(polar, even, path(a, b, 9, "linear"), 500)
+    points = polar(found.z[0])[:, 0, 0]
+    chord = path(points[0], points[-1], 9, "linear")
+    torch.testing.assert_close(points, chord, atol=0.01, rtol=0)
+    assert float(found.before) == pytest.approx((8 * 2 * math.sin(0.125)) ** 2 / 2, rel=1e-4)
+    assert float(found.after) == pytest.approx((2 * math.sin(1.0)) ** 2 / 2, rel=1e-3)
+
+
+def test_a_geodesic_keeps_to_the_density_of_its_ends() -> None:
+    def ring(z: Tensor) -> Tensor:
+        return -20.0 * (z.norm(dim=-1) - 1.0).square()
+
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    start = path(a, b, 9, "linear")
+    found = geodesics(lambda z: z[:, None, None], ring, start, 300)
+    assert start.norm(dim=2).min() < 0.71
+    assert found.z.norm(dim=2).min() > 0.9
+    lower = geodesics(lambda z: z[:, None, None], even, start, 300)
+    assert lower.z.norm(dim=2).min() < 0.71
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 40])
+def test_the_energy_never_rises(iterations: int) -> None:
+    fitted = Density.of(mixture(latent_dim=4), CPU)
+    weights = normal(4, 8, seed=3)
+    decoder = lambda z: (3.0 * z @ weights).tanh()[:, None, None]  # noqa: E731
+    start = path(normal(30, 4, seed=4), normal(30, 4, seed=5), 6, "slerp")
+    found = geodesics(decoder, fitted.log_prob, start, iterations)
+    assert (found.after <= found.before).all()
+    assert torch.equal(found.z[:, [0, -1]], start[:, [0, -1]])
+    torch.testing.assert_close(energy(decoder, fitted.log_prob, found.z), found.after)
+
+
+def test_a_pair_of_one_encoding_stays() -> None:
+    start = normal(1, 1, 2).expand(1, 5, 2)
+    found = geodesics(polar, even, start, 5)
+    assert torch.equal(found.z, start)
+
+
+# --- between which pictures ----------------------------------------------------------------------
+
+
+def settings(**changes: Any) -> InterpolateSettings:
+    values = {"pairs": 4, "corners": "drawn", "measured": 6, "relaxation": 3, "steps": 3, "seed": 0}
+    return InterpolateSettings.model_validate(values | changes)
+
+
+def draw(count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(count).integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageArrays:
+    return image_arrays(tmp_path / "toys", draw, {"train": 12, "val": 10, "test": 20}, classes=3)
+
+
+def test_pairs_alternate_within_and_across() -> None:
+    labels = torch.arange(40) // 4
+    pairs = draw_pairs(labels, 300, seed=5)
+    same = labels[pairs[:, 0]] == labels[pairs[:, 1]]
+    assert same.tolist() == [True, False] * 150
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    assert len(pairs[:, 0].unique()) > 35
+    assert len(pairs[:, 1].unique()) > 35
+    assert torch.equal(pairs[:7], draw_pairs(labels, 7, seed=5))
+    assert not torch.equal(pairs, draw_pairs(labels, 300, seed=6))
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [0, 1], [3, 3, 3, 4]])
+def test_pairs_are_of_two_images_where_there_are_two(labels: list[int]) -> None:
+    pairs = draw_pairs(torch.tensor(labels), 40, seed=0)
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    assert draw_pairs(torch.tensor([0]), 3, seed=0).tolist() == [[0, 0]] * 3
+
+
+def test_drawn_pictures(images: ImageArrays) -> None:
+    drawn = draw_pairs(torch.tensor(images.test.labels), 4, seed=0)
+    for pair, numbers in zip(shown_pairs(images, settings()), drawn.tolist(), strict=True):
+        assert [picture.number for picture in pair] == numbers
+        for picture, number in zip(pair, numbers, strict=True):
+            np.testing.assert_array_equal(picture.image, images.test.images[number])
+            assert picture.name == str(number % 3)
+            assert picture.place == f"test image {number}"
+
+
+def test_corners_are_of_different_classes_as_far_as_there_are(images: ImageArrays) -> None:
+    corners = corner_pictures(images, settings())
+    assert {picture.name for picture in corners[:3]} == {"0", "1", "2"}
+    assert len({picture.number for picture in corners}) == 4
+    other = corner_pictures(images, settings(seed=1))
+    assert [c.number for c in corners] != [c.number for c in other]
+
+
+def test_corners_of_fewer_images(tmp_path: Path) -> None:
+    few = image_arrays(tmp_path / "few", draw, {"train": 12, "val": 10, "test": 3}, classes=2)
+    assert sorted(c.number or 0 for c in corner_pictures(few, settings()))[-1] <= 2
+
+
+def test_own_pictures(images: ImageArrays, tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20), (9, 8, 7)).save(tmp_path / "mine.png")
+    mine = str(tmp_path / "mine.png")
+    chosen = settings(pairs=[[3, mine], [0, 1]], corners=[mine, 1, 2, 19])
+    (three, own), second = shown_pairs(images, chosen)
+    assert (three.number, own.number, own.name, own.place) == (3, None, "mine.png", "own file")
+    assert (own.image == np.array([9, 8, 7])[:, None, None]).all()
+    assert [picture.number for picture in second] == [0, 1]
+    assert [c.number for c in corner_pictures(images, chosen)] == [None, 1, 2, 19]
+
+
+def test_a_picture_that_is_not_there(images: ImageArrays) -> None:
+    with pytest.raises(UserError, match=r"interpolate\.pairs .* 20; allowed: 0 to 19"):
+        shown_pairs(images, settings(pairs=[[3, 20]]))
+    with pytest.raises(UserError, match=r"interpolate\.corners .* 21; allowed: 0 to 19"):
+        corner_pictures(images, settings(corners=[0, 1, 2, 21]))
+    with pytest.raises(UserError, match=r"none\.png cannot be read"):
+        shown_pairs(images, settings(pairs=[[3, "none.png"]]))
+
+
+def test_cross_fades_go_from_one_picture_to_the_other(images: ImageArrays) -> None:
+    ends = images.test.images[np.arange(40).reshape(20, 2) % 20]
+    fades = torch.cat([*cross_fades(ends, 5)])
+    assert fades.shape == (20, 5, 3, 16, 16)
+    np.testing.assert_allclose(fades[:, [0, -1]].numpy(), ends / 255.0, atol=1e-6)
+    np.testing.assert_allclose(fades[:, 2].numpy(), ends.mean(1) / 255.0, atol=1e-6)
