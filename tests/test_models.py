@@ -11,7 +11,7 @@ from vaelab.errors import UserError
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.models import CONFIG, VAE, WEIGHTS, VAEConfig, seed_dir
 from vaelab.models.conv import build_conv, conv_config, sides
-from vaelab.models.fc import build_fc, fc_config
+from vaelab.models.fc import Flat, build_fc, fc_config
 from vaelab.models.load import BUILDERS, load_vae, load_vaes
 from vaelab.settings import (
     ARCHITECTURES,
@@ -75,6 +75,12 @@ def test_the_nets_see_pixels_around_zero() -> None:
     vae.encoder.register_forward_hook(lambda module, args, output: seen.append(args[0]))
     vae.encode(torch.tensor([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1).expand(3, 3, 16, 16))
     assert [image.unique().tolist() for image in seen[0]] == [[-1.0], [0.0], [1.0]]
+
+
+@pytest.mark.parametrize(("side", "scale"), [(16, 1.0), (32, 1.0), (64, 0.25)])
+def test_fc_scales_the_pixels_of_larger_images(side: int, scale: float) -> None:
+    image = torch.rand(2, 3, side, side)
+    torch.testing.assert_close(Flat(3 * side * side)(image), scale * image.flatten(1))
 
 
 @pytest.mark.parametrize(
