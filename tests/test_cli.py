@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import vaelab.cli
-from vaelab.cli import commands, main, output, sheet
+from vaelab.cli import OUT_OF_MEMORY, commands, main, output, sheet
 from vaelab.cli.parser import build_parser
 from vaelab.cli.sheet import Row, draw_sheet
 from vaelab.data.pictures import read_picture
 from vaelab.figures.common import to_uint8
 from vaelab.inference import decode, encode
-from vaelab.latent.paths import PATH_KINDS, path
-from vaelab.models import CONFIG, VAE, VAEConfig, seed_dir
+from vaelab.latent.paths import PATH_KINDS, PathKind, path
+from vaelab.models import CONFIG, VAE, Posterior, VAEConfig, seed_dir
 from vaelab.models.conv import build_conv
 from vaelab.models.load import load_vae, load_vaes
 from vaelab.objective import kl_to_standard_normal
@@ -189,17 +189,21 @@ def test_reconstruct_says_how_near(pictures: list[Path], monkeypatch: pytest.Mon
     assert 20 * math.log10(2) == pytest.approx(6.0, abs=0.05)
 
 
-def test_interpolate(pictures: list[Path]) -> None:
+def test_interpolate(pictures: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     a, b = pictures[0], pictures[2]
     vae = load_vae(CONV, CPU)
     originals = read([a, b], vae)
     mu = encode(vae, originals).mu
-    for kind in ("linear", "slerp"):
-        way = decode(vae, path(mu[0], mu[1], 13, kind))  # type: ignore[arg-type]
+    kinds: dict[str, PathKind] = {"linear": "linear", "spherical": "slerp"}
+    for kind, the_librarys in kinds.items():
+        way = decode(vae, path(mu[0], mu[1], 13, the_librarys))
         assert main(["interpolate", str(a), str(b), "--steps", "13", "--kind", kind]) == 0
         ends = originals / 255.0
         found = places("interpolation.png", np.concatenate([ends[:1], way, ends[1:]]))
         assert_rows(found, columns=13)
+        assert capsys.readouterr().out == (
+            f"interpolation.png: 13 steps of a {kind} path from {a.name} to {b.name} by {CONV}\n"
+        )
 
 
 def test_an_animation_goes_there_and_back(pictures: list[Path]) -> None:
@@ -265,6 +269,34 @@ def test_a_folder_stands_for_the_pictures_in_it(pictures: list[Path]) -> None:
     assert Path("folder.csv").read_bytes() == Path("files.csv").read_bytes()
 
 
+def test_a_folders_unreadable_pictures_are_left_out(
+    pictures: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pictures/a.jpg").write_text("text")
+    Path("pictures/half.png").write_bytes(Path("pictures/rgba.png").read_bytes()[:500])
+    assert main(["encode", "pictures", str(pictures[0]), "--out", "folder.csv"]) == 0
+    assert capsys.readouterr().err == (
+        "pictures/a.jpg is not a picture; left out\n"
+        "pictures/half.png cannot be read: the file is cut short; left out\n"
+    )
+    assert main(["encode", *map(str, [*pictures, pictures[0]]), "--out", "files.csv"]) == 0
+    assert Path("folder.csv").read_bytes() == Path("files.csv").read_bytes()
+
+
+def test_an_earlier_run_of_a_folder_is_no_picture_of_it(
+    pictures: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--model", str(CONV.resolve())]
+    monkeypatch.chdir("pictures")
+    assert main(["reconstruct", ".", *model]) == 0
+    first = Path("reconstruction.png").read_bytes()
+    assert main(["reconstruct", ".", *model]) == 0
+    assert Path("reconstruction.png").read_bytes() == first
+    assert not capsys.readouterr().err
+    assert main(["reconstruct", "reconstruction.png", *model]) == 2
+    assert "--out names reconstruction.png, one of the pictures" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "count", "named"),
     [("", LATENT, None), ("--dimensions 2", 2, None), ("--dimension 3 0 1", 3, [3, 0, 1])],
@@ -291,6 +323,39 @@ def test_traverse(pictures: list[Path], option: str, count: int, named: list[int
     assert found[0][0] > top + SIDE
     assert found[0][1] == left
     assert shown.shape[0] - found[-1][0] - SIDE == SIDE // 24  # these rows and no more
+
+
+def test_traverse_frames_what_is_nearest_to_the_pictures_own_value(
+    pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Row] = []
+
+    def draw(given: list[Row]) -> Image.Image:
+        rows.extend(given)
+        return draw_sheet(given)
+
+    posterior = Posterior(torch.tensor([[-3.31, 0.6, 2.2, 9.0]]), torch.zeros(1, LATENT))
+    monkeypatch.setattr(commands, "encode_images", lambda vae, images: posterior)
+    monkeypatch.setattr(commands, "draw_sheet", draw)
+    assert main(["traverse", str(pictures[0]), "--dimension", "0", "1", "2", "3"]) == 0
+    assert [row.framed for row in rows] == [None, 0, 4, 5, 6]
+    assert [row.label for row in rows[1:]] == [
+        "z0: μ −3.31 (left of the row), 5.5 nats",
+        "z1: μ 0.60, 0.2 nats",
+        "z2: μ 2.20, 2.4 nats",
+        "z3: μ 9.00 (right of the row), 40.5 nats",
+    ]
+
+
+def test_a_frame_lies_around_an_image() -> None:
+    images = np.full((2, 1, SIDE, SIDE), 128, np.uint8)
+    plain, framed = (np.asarray(draw_sheet([Row(images, framed=i)])) for i in (None, 1))
+    gap = SIDE // 24
+    rows, columns, _ = np.nonzero(plain != framed)
+    left = gap + SIDE + gap
+    assert (rows.min(), rows.max()) == (gap - gap // 2, gap + SIDE + gap // 2 - 1)
+    assert (columns.min(), columns.max()) == (left - gap // 2, left + SIDE + gap // 2 - 1)
+    assert (framed[gap : gap + SIDE, left : left + SIDE] == 128).all()
 
 
 def test_a_seeds_own_folder(pictures: list[Path]) -> None:
@@ -327,7 +392,7 @@ def test_an_autoencoder(pictures: list[Path], capsys: pytest.CaptureFixture[str]
         assert next(csv.reader(file)) == ["file", *(f"mu_{i}" for i in range(LATENT))]
 
 
-def corrupt_weights() -> None:
+def corrupt_config() -> None:
     (seed_dir(CONV, 0) / CONFIG).write_text("{")
 
 
@@ -356,6 +421,12 @@ def half_a_picture() -> None:
     Path("half.png").write_bytes(whole[: len(whole) // 2])
 
 
+def broken_pictures() -> None:
+    Path("broken").mkdir()
+    for name in ("a.png", "b.png"):
+        Path("broken", name).write_text("text")
+
+
 def nothing() -> None:
     pass
 
@@ -365,8 +436,9 @@ def nothing() -> None:
     [
         (nothing, "sample --model absent/conv", "there is no folder absent/conv"),
         (nothing, "sample --model models/toys", "name one: models/toys/conv"),
-        (nothing, "sample --model pictures", "pictures holds no readable model"),
-        (corrupt_weights, "sample", "models/toys/conv holds no readable model"),
+        (nothing, "sample --model pictures", "other seed in it); name a folder such as models/"),
+        (corrupt_config, "sample", "models/toys/conv/seed_0 holds no readable model (config.json"),
+        (corrupt_config, "sample", "; `dvc repro train_conv@toys` makes it"),
         (another_model, "sample", "with --model: models/others/conv, models/toys/conv"),
         (nothing, "sample --device cuda:99", "this machine lacks"),
         (nothing, "sample --out pictures/rgba.png/a.png", "pictures/rgba.png/a.png cannot be wri"),
@@ -375,9 +447,17 @@ def nothing() -> None:
         (nothing, "reconstruct absent.jpg", "absent.jpg cannot be read: No such file"),
         (nothing, "reconstruct pictures absent.jpg", "absent.jpg cannot be read: No such file"),
         (no_picture, "reconstruct text.jpg", "text.jpg is not a picture"),
-        (half_a_picture, "encode pictures half.png", "half.png cannot be read: "),
+        (half_a_picture, "encode pictures half.png", "half.png cannot be read: the file is cut "),
+        (broken_pictures, "encode broken broken/b.png", "broken/b.png is not a picture"),
+        (
+            broken_pictures,
+            "encode broken",
+            "no picture can be read; the first: broken/a.png is not a picture",
+        ),
         (empty_folder, "encode empty", "empty is a folder without pictures"),
-        (nothing, "traverse pictures", "pictures cannot be read: Is a directory"),
+        (nothing, "traverse pictures", "pictures is a folder; name one picture"),
+        (nothing, "interpolate pictures pictures/rgba.png", "pictures is a folder; name one"),
+        (nothing, "interpolate pictures/rgba.png pictures", "pictures is a folder; name one"),
         (nothing, "interpolate pictures/rgba.png absent.png", "absent.png cannot be read"),
         (
             nothing,
@@ -436,7 +516,7 @@ def test_no_model_here(
         ("sample --out=", "an empty name"),
         ("interpolate a b --out a.csv", "'a.csv' does not end in .png or .gif"),
         ("interpolate a b --steps 1", "'1' is not a whole number from 2 to 101"),
-        ("interpolate a b --kind straight", "invalid choice: 'straight'"),
+        ("interpolate a b --kind slerp", "invalid choice: 'slerp'"),
         ("encode a --out codes", "'codes' does not end in .csv"),
         ("traverse a b", "unrecognized arguments: b"),
         ("traverse a --dimension 1 --dimensions 2", "not allowed with argument"),
@@ -499,6 +579,23 @@ def test_what_the_system_refuses(
     assert capsys.readouterr().err == "vaelab sample: [Errno 13] Permission denied: 'models'\n"
 
 
+@pytest.mark.parametrize("allocate", [np.empty, torch.empty])
+def test_a_lack_of_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    allocate: Callable[[int], object],
+) -> None:
+    monkeypatch.setitem(commands.COMMANDS, "sample", lambda **options: allocate(10**17))
+    assert main(["sample"]) == 2
+    assert capsys.readouterr().err == f"vaelab sample: {OUT_OF_MEMORY}\n"
+
+
+def test_a_mistake_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(commands.COMMANDS, "sample", raising(ZeroDivisionError("by zero")))
+    with pytest.raises(ZeroDivisionError):
+        main(["sample"])
+
+
 def test_libraries_warn_of_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -553,9 +650,9 @@ def test_long_captions_keep_their_ends() -> None:
 
 
 def test_the_kinds_of_path_are_the_librarys() -> None:
-    for kind in commands.KIND_NAMES:
+    for kind in commands.KINDS:
         assert build_parser().parse_args(["interpolate", "a", "b", "--kind", kind]).kind == kind
-    assert set(commands.KIND_NAMES) <= set(PATH_KINDS)
+    assert set(commands.KINDS.values()) <= set(PATH_KINDS)
 
 
 def test_the_module_helps_without_heavy_imports() -> None:

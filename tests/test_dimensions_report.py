@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ def test_findings_of_images_alone() -> None:
     found = chapter(model(), model(ninety=9))
     assert len(found.findings) == 3
     assert found.findings[0] == (
-        "Of FC's 16 dimensions, 7 hold 90% of its KL of 27.50 nats; of Conv's 16 dimensions, 9 "
-        "hold 90% of its KL of 27.50 nats."
+        "Of FC's 16 dimensions, 7 hold 90% of its KL of 27.5 nats; of Conv's 16 dimensions, 9 "
+        "hold 90% of its KL of 27.5 nats."
     )
     assert found.findings[1] == (
         "FC's most informative dimension, z3, holds 4.20 nats. Moved from −2 to +2 standard "
@@ -84,11 +85,16 @@ def test_findings_of_images_alone() -> None:
     )
     assert "### Known factors" not in found.body
     assert "### Classes" not in found.body
+    assert "|  | FC z | FC KL, nats | FC pixels | FC RMSE | Conv z |" in found.body
     assert "| 1 | z3 | 4.20 | 23.8% | 0.050 | z3 |" in found.body
+    assert "All of it: [dimensions.csv](latent_explore/dimensions.csv)." in found.body
 
 
 def test_an_autoencoder_has_a_variance() -> None:
-    text = " ".join(chapter(model(unit="variance")).findings)
+    found = chapter(model(unit="variance"))
+    assert "| FC z | FC variance | FC pixels |" in found.body
+    assert "| 1 | z3 | 4.2 | 23.8% |" in found.body
+    text = " ".join(found.findings)
     assert "90% of its variance of mu of 27.5;" in text
     assert "z3, has a variance of 4.2." in text
     assert "nats" not in text
@@ -109,6 +115,8 @@ def test_findings_of_factors() -> None:
         "while its MIG, which would be 1 with a dimension to each factor, is 0.017 (SAP: 0.050); "
         "all of Conv's"
     )
+    assert "beta-TCVAE" not in " ".join(found.findings)
+    assert "a beta-TCVAE, which is trained for" in " ".join(found.body.split())
     assert (
         "FC: the factor that a linear map of all dimensions reads best is *background hue*, with "
         "an R² of 0.99; the single dimension that tells most of it, z5, tells 16.5% of its "
@@ -124,6 +132,7 @@ def test_too_few_images_for_the_scores() -> None:
     assert "The splits hold too few images for MIG, DCI and SAP." in found.body
     assert "dimensions_factors.png" not in found.body
     assert "MIG" not in " ".join(found.findings)
+    assert "beta-TCVAE" not in found.body
 
 
 def test_a_single_dimension_has_no_next() -> None:
@@ -143,12 +152,27 @@ def test_findings_of_classes() -> None:
     assert "*frog*; in test images that dimension, z7, does so by d = −0.83 (standard error" in fc
     assert "chance" not in fc
     assert "d = +0.05 (standard error 0.03, no more than chance gives)" in conv
-    assert "| frog | z7 | −0.83 | 0.03 | frog | z7 | +0.05 | 0.03 |" in found.body
+    assert "| Class | FC z | FC d | Conv z | Conv d | standard error |" in found.body
+    cat, frog = (
+        found.body.index(f"| {name} | z7 | −0.83 | z7 | +0.05 | 0.03 |") for name in ("cat", "frog")
+    )
+    assert cat < frog
+    assert "A frame marks each class's best dimension in training" in found.body
 
 
 def test_classes_that_one_model_alone_tells() -> None:
     found = chapter(of_classes(), model())
-    assert "| cat | z7 | −0.83 | 0.03 | – | – | – | – |" in found.body
+    assert "| cat | z7 | −0.83 | – | – | 0.03 |" in found.body
+
+
+def test_of_many_classes_those_set_apart_most_in_their_own_order() -> None:
+    (row, *_) = of_classes()["classes"]
+    ranked = [5, 11, 4, 3, 2, 1, 0, 10, 9, 8, 7, 6]
+    classes = [row | {"class": f"c{label}", "label": label} for label in ranked]
+    body = chapter(of_classes() | {"classes": classes}).body
+    shown = re.findall(r"^\| (c\d+) \|", body, re.MULTILINE)
+    assert shown == [f"c{label}" for label in sorted(ranked[:10])]
+    assert "The 10 set apart most of 12." in body
 
 
 @pytest.mark.parametrize("figures", [model(), of_factors(), of_classes()])
@@ -160,12 +184,13 @@ def test_prose_is_wrapped(figures: dict[str, Any]) -> None:
 def test_links() -> None:
     body = chapter(of_factors()).body + chapter(of_classes()).body
     assert set(re.findall(r"\]\((.*?)\)", body)) == {
-        f"latent_explore/{name}.png"
+        f"latent_explore/{name}"
         for name in (
-            "traversals",
-            "traversals_images",
-            "dimensions_factors",
-            "dimensions_classes",
+            "traversals.png",
+            "traversals_images.png",
+            "dimensions.csv",
+            "dimensions_factors.png",
+            "dimensions_classes.png",
         )
     }
 
@@ -225,7 +250,7 @@ def test_factor_matrix(tmp_path: Path) -> None:
     saved(figure, tmp_path / "factors.png")
     assert texts(figure)[0] == ["12", "0", "30", "2", "5", "1"]
     frames = [patch.get_xy() for patch in figure.axes[0].patches]  # type: ignore[attr-defined]
-    assert frames == [(1.5, -0.5), (0.5, 0.5)]
+    assert [(round(x), round(y)) for x, y in np.array(frames) + 0.5] == [(2, 0), (1, 1)]
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10])
@@ -237,10 +262,23 @@ def test_class_matrix(classes: int, tmp_path: Path) -> None:
         {"fc": matrix}, {"fc": [8, 4, 0]}, {"fc": names}, {"fc": [1] * classes}
     )
     saved(figure, tmp_path / "classes.png")
-    (cells,) = texts(figure)
+    cells, _ = texts(figure)
     assert len(cells) == 3 * classes - 1
     assert cells[0] == "−0.90"
-    assert len(figure.axes[0].patches) == classes
+    frames = [patch.get_bbox() for patch in figure.axes[0].patches]  # type: ignore[attr-defined]
+    assert len(frames) == classes
+    assert all(one.x1 < other.x0 for one, other in pairwise(frames))
+    ticks = [text.get_text() for text in figure.axes[1].get_xticklabels()]
+    assert ticks == ["−0.90", "0.00", "+0.90"]
+
+
+def test_what_is_weak_looks_weak() -> None:
+    matrix = {"fc": np.array([[0.08, -0.001, 0.001]])}
+    figure = figures.draw_class_matrix(
+        matrix, {"fc": [0]}, {"fc": ["a", "b", "c"]}, {"fc": [0] * 3}
+    )
+    assert figure.axes[0].images[0].get_clim() == (-0.5, 0.5)
+    assert texts(figure)[0] == ["+0.08", "0.00", "0.00"]
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from chapters.directions import tell
 from vaelab.data.arrays import ImageArrays, Meta, Split
 from vaelab.errors import UserError
 from vaelab.latent import directions as module
@@ -21,6 +22,7 @@ from vaelab.latent.directions import (
     Draw,
     Group,
     calculate,
+    chance_auc,
     choose,
     directions,
     draw,
@@ -161,6 +163,16 @@ def test_auc_is_the_share_of_pairs_in_order():
     assert held(direction, mu, inside) == pytest.approx((1 + 1 + 0 + 0.5) / 4)
     assert held(direction, mu, np.zeros(4, bool)) is None
     assert held(direction, mu, np.ones(4, bool)) is None
+
+
+def test_chance_is_that_of_the_mann_whitney_statistic():
+    inside = np.arange(300) < 40
+    rng = np.random.default_rng(0)
+    one = Direction(torch.zeros(1).double(), torch.ones(1).double())
+    draws = [held(one, torch.from_numpy(rng.normal(size=(300, 1))), inside) for _ in range(400)]
+    assert np.quantile(draws, 0.975) == pytest.approx(chance_auc(inside), abs=0.015)
+    assert chance_auc(inside[:40]) is None
+    assert chance_auc(~inside[:40]) is None
 
 
 def test_encodings_that_do_not_vary_have_no_direction():
@@ -343,6 +355,8 @@ def test_explore():
     ]  # fmt: skip
     assert all(row.keys() == rows[0].keys() for row in rows)
     assert rows[0]["without_forth"] == pytest.approx(rows[0]["without_start"] + 1, abs=1e-3)
+    assert rows[0]["chance"] == chance_auc(found.groups[0].test)
+    assert (rows[0]["beats_chance"], rows[2]["beats_chance"]) == (True, False)
     assert rows[0]["train_with"] == rows[0]["test_without"] == 30
     assert rows[2]["share"] is None
     metrics = found.metrics()["fc"]
@@ -361,6 +375,8 @@ def test_explore_by_name_with_a_test_image_or_two():
     assert [each.group.name for each in found.chosen] == ["other", "yes"]
     other, yes = (each.measured["fc"] for each in found.chosen)
     assert found.auc["fc"][2] is None
+    unknown = [row for row in found.rows() if row["direction"] == "other"]
+    assert [(row["chance"], row["beats_chance"]) for row in unknown] == [(None, False)] * 2
     assert other.walk.inside is None
     assert (other.arithmetic, other.results, found.chosen[0].terms) == (None, None, None)
     assert yes.walk.inside is not None
@@ -371,3 +387,17 @@ def test_nothing_without_attributes_and_classes():
     images = image_arrays([0] * 6)
     both = {model: encoded(images) for model in ("fc", "conv")}
     assert explore(both, images, settings(4)) is None
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_walks_are_drawn_where_a_direction_is_held(tmp_path, seen):
+    labels = np.random.default_rng(3).integers(0, 3, 120)
+    bright = image_arrays(labels.tolist())
+    test = bright.test if seen else Split(np.full_like(bright.test.images, 100), labels)
+    images = ImageArrays(bright.meta, bright.train, bright.val, test)
+    told = tell({m: encoded(images) for m in ("fc", "conv")}, images, settings(2), tmp_path)
+    walks = {"directions.png", "direction_scores.png", "arithmetic.png"} if seen else set()
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"directions.csv", "directions_auc.png"} | walks
+    assert all(f"(latent_explore/{name})" in told.chapter.body for name in written)
+    assert told.chapter.body.count("](") == len(written)

@@ -9,15 +9,15 @@ import pytest
 
 from vaelab.figures.common import save
 from vaelab.figures.directions import RANKED, draw_arithmetic, draw_auc, draw_scores, draw_walks
-from vaelab.latent.directions import MEASURES
+from vaelab.latent.directions import MEASURES, STEPS
 from vaelab.reports.directions import TABLED, directions_chapter
 
 WALKED: dict[str, Any] = {
     "share": 0.9, "share_other": 0.8, "without_start": -0.1, "without_forth": 0.75,
     "with_start": 1.1, "with_back": 0.25, "change": 0.0512, "shift": 0.4, "sharpness": 0.97,
-    "averaged": 32, "real_hit": 0.8, "start_hit": 0.2, "start_hit_other": 0.2, "start_change": 0.0,
-    "single_hit": 0.6, "single_hit_other": 0.6, "single_change": 0.25,
-    "mean_hit": 0.7, "mean_hit_other": 0.7, "mean_change": 0.08,
+    "averaged": 32, "real_hit": 0.8, "start_hit": 0.2, "start_hit_other": 0.23, "start_change": 0.0,
+    "single_hit": 0.6, "single_hit_other": 0.62, "single_change": 0.25,
+    "mean_hit": 0.7, "mean_hit_other": 0.72, "mean_change": 0.08,
 }  # fmt: skip
 UNKNOWN = dict.fromkeys(MEASURES)
 
@@ -34,6 +34,8 @@ def rows(name: str, auc: float | None = 0.9, walked: bool = True, **figures: Any
             "test_with": 400,
             "test_without": 600,
             "auc": None if auc is None else auc + extra,
+            "chance": None if auc is None else 0.537,
+            "beats_chance": auc is not None and auc + extra > 0.537,
             "length": length,
             **(WALKED if walked else UNKNOWN),
             **figures,
@@ -64,35 +66,75 @@ def test_findings():
         if row["direction"] == "cat":
             row["length"], row["shift"] = 1.0, 0.46
     chapter = directions_chapter(every, ["cat", "hat"], cosines([1.0, -0.6], [-0.6, 1.0]))
+    assert (min(STEPS), max(STEPS)) == (-2.0, 2.0)
     assert chapter.findings == [
-        "Along directions of means, FC's encodings hold *hat* with an AUC of 0.90 at best and "
-        "*dog* with 0.60 at worst (mean over 3: 0.73); Conv's encodings hold *hat* with an AUC of"
-        " 0.95 at best and *dog* with 0.65 at worst (mean over 3: 0.78); 0.5 is chance.",
-        "A step on takes the mean score of images without from −0.10 to 0.75 (FC) and from −0.10 "
-        "to 0.75 (Conv), and makes 90% (FC) and 90% (Conv) of the move asked for; in the eyes "
-        "of the other model's encoder it makes 80% (FC) and 80% (Conv).",
-        "A step on or back changes an image by 0.051 (FC) and 0.051 (Conv) RMSE per pixel and "
-        "leaves 0.97 (FC) and 0.97 (Conv) of the image's sharpness; 43% (FC) and 43% (Conv) of "
-        "the squared change is one colour all over it, most along *cat*: 46% (FC).",
-        "What a − b + c gives lies nearer to the images with it in 70% (FC) and 70% (Conv) of "
-        "trials with means of 32, and in 60% (FC) and 60% (Conv) with single images, against 20"
-        "% (FC) and 20% (Conv) of the c's as they were and 80% (FC) and 80% (Conv) of real "
-        "images with it; means change c by 0.08 (FC) and 0.08 (Conv) RMSE per pixel, single "
-        "images by 0.25 (FC) and 0.25 (Conv).",
+        "Along directions of means, *hat* is held best (AUC 0.90 FC, 0.95 Conv), *dog* least "
+        "(0.60, 0.65); the mean of 3 is 0.73 and 0.78, and chance 0.5.",
+        "Over steps from −2 to 2, from images with and without, decoded images make 90% (FC) and "
+        "90% (Conv) of the move asked for, in the other model's eyes 80% and 80%.",
+        "One step along the direction or back changes an image by 0.051 (FC) and 0.051 (Conv) "
+        "RMSE per pixel and leaves 0.97 and 0.97 of its sharpness.",
+        "43% (FC) and 43% (Conv) of the squared change of one step is one colour added all over "
+        "the image, most along *cat*: 46% (FC) and 46% (Conv).",
+        "What a − b + c gives is placed nearer to the images with it by the model's own encoder "
+        "in 70% (FC) and 70% (Conv) of trials with means of 32 and in 60% and 60% with single "
+        "images, by the other model's in 72% and 72% and in 62% and 62%; the own encoder so places "
+        "20% and 20% of the c's as they were and 80% and 80% of real images with it. Means change "
+        "c by 0.08 and 0.08 RMSE per pixel, single images by 0.25 and 0.25.",
         "The directions of *cat* and *hat* are not independent: their cosine is −0.60 (FC) and "
-        "−0.60 (Conv), and a step along the first is at once −0.30 (FC) and −0.20 (Conv) of a "
+        "−0.60 (Conv), and one step along the first is at once −0.30 (FC) and −0.20 (Conv) of a "
         "step along the second.",
-    ]  # fmt: skip
-    assert chapter.body.index("| hat | not hat | 4,000 | 6,000 | 0.90 | 0.95 | 2.00 | 3.00 |") < (
-        chapter.body.index("| cat | not cat | 4,000 | 6,000 | 0.70 | 0.75 | 1.00 | 1.00 |")
-    )
+    ]
+    hat = "| **hat** | not hat | 4,000 | 6,000 | 0.90 | 0.95 | 2.00 | 3.00 |"
+    cat = "| **cat** | not cat | 4,000 | 6,000 | 0.70 | 0.75 | 1.00 | 1.00 |"
+    assert chapter.body.index(hat) < chapter.body.index(cat) < chapter.body.index("| dog |")
+    assert "Those in bold are walked along." in " ".join(chapter.body.split())
     assert (
         "| cat | 90% | 80% | 0.051 | 46% | 0.97 | 90% | 80% | 0.051 | 46% | 0.97 |" in chapter.body
     )
-    assert "| cat | 20% | 60% | 70% | 80% | 20% | 60% | 70% | 80% |" in chapter.body
+    hits = "20% / 23% | 60% / 62% | 70% / 72% | 80%"
+    assert f"| cat | {hits} | {hits} |" in chapter.body
     assert "| cat | −0.60 / −0.60 |" in chapter.body
     for name in ("directions", "direction_scores", "directions_auc", "arithmetic"):
         assert f"](latent_explore/{name}.png)" in chapter.body
+    assert "All of it: [directions.csv](latent_explore/directions.csv)." in chapter.body
+
+
+def test_no_name_is_bold_where_all_are_walked_along():
+    body = directions_chapter(rows("cat"), ["cat"], cosines([1.0])).body
+    assert "| cat | not cat |" in body
+    assert "bold" not in body
+
+
+def shift_finding(**shifts: tuple[float, float]) -> str:
+    """shifts: direction -> FC's and Conv's."""
+    every = [row for name in shifts for row in rows(name)]
+    for row in every:
+        row["shift"] = shifts[row["direction"]][row["model"] == "conv"]
+    matrix = cosines(*[[0.0] * len(shifts)] * len(shifts))
+    (text,) = (
+        finding
+        for finding in directions_chapter(every, [*shifts], matrix).findings
+        if "one colour" in finding
+    )
+    return text
+
+
+def test_a_step_that_is_mostly_one_colour():
+    assert shift_finding(a=(0.501, 0.499), b=(0.87, 0.88), c=(0.05, 0.06)) == (
+        "Of the squared change of one step, one colour added all over the image is 87% (FC) and "
+        "88% (Conv) along *b*: this direction is mostly a lightness or a tint, not a shape; along "
+        "the others it is 5% to 50%."
+    )
+    assert shift_finding(a=(0.68, 0.67), b=(0.79, 0.77)) == (
+        "Of the squared change of one step, one colour added all over the image is 79% (FC) and "
+        "77% (Conv) along *b* and 68% (FC) and 67% (Conv) along *a*: these directions are mostly a "
+        "lightness or a tint, not a shape."
+    )
+    assert shift_finding(a=(0.9, 0.4)) == (
+        "90% (FC) and 40% (Conv) of the squared change of one step is one colour added all over "
+        "the image."
+    )
 
 
 @pytest.mark.parametrize("cosine", [0.49, None])
@@ -100,7 +142,7 @@ def test_independent_directions_are_no_finding(cosine):
     every = [*rows("cat"), *rows("hat")]
     chapter = directions_chapter(every, ["cat", "hat"], cosines([1.0, cosine], [cosine, 1.0]))
     assert "not independent" not in " ".join(chapter.findings)
-    assert len(chapter.findings) == 4
+    assert len(chapter.findings) == 5
 
 
 def test_the_pair_that_goes_together_most():
@@ -110,23 +152,45 @@ def test_the_pair_that_goes_together_most():
 
 
 def test_within_chance():
-    # 1.96 standard errors: sqrt(1001 / (12 * 400 * 600)) = 0.0186, so 0.537.
     every = [*rows("cat", 0.53), *rows("hat", 0.4)]
     matrix = cosines([1.0, 0.9], [0.9, 1.0])
     chapter = directions_chapter(every, ["cat", "hat"], matrix)
     assert chapter.findings[1] == (
         "Within chance, which by itself reaches an AUC of 0.54, are the directions of *cat*, "
-        "*hat* (FC); and of *hat* (Conv): they do not hold what they are named after, and no "
-        "finding on walks or arithmetic is of them."
+        "*hat* (FC); and of *hat* (Conv): in test images the means of those with and of those "
+        "without do not lie apart along them, and no finding on walks or arithmetic is of them."
     )
     assert chapter.findings[2] == (
-        "A step on takes the mean score of images without from −0.10 to 0.75 (Conv), and makes 90"
-        "% (Conv) of the move asked for; in the eyes of the other model's encoder it makes 80% "
-        "(Conv)."
+        "Over steps from −2 to 2, from images with and without, decoded images make 90% (Conv) of "
+        "the move asked for, in the other model's eyes 80%."
     )
-    lost = directions_chapter([*rows("cat", 0.4), *rows("hat", 0.4)], ["cat", "hat"], matrix)
-    assert len(lost.findings) == 2
-    assert "the directions of *cat*, *hat* (FC and Conv):" in lost.findings[0]
+    assert "### Walks along them" in chapter.body
+
+
+def test_all_within_chance():
+    every = [*rows("hat", 0.41), *rows("cat", 0.48), *rows("dog", 0.4)]
+    chapter = directions_chapter(every, ["cat", "hat"], cosines([1.0, 0.9], [0.9, 1.0]))
+    assert chapter.findings == [
+        "No direction of means is held better than by chance: the AUCs are 0.40 to 0.53, and "
+        "chance alone reaches 0.54; in test images the means of those with and of those without "
+        "do not lie apart along them."
+    ]
+    order = [chapter.body.index(f"\n| {name} |") for name in ("hat", "cat", "dog")]
+    assert order == sorted(order)
+    assert "None that was chosen is known to be held better" in " ".join(chapter.body.split())
+    assert "###" not in chapter.body
+    assert "bold" not in chapter.body
+    assert chapter.body.count("](") == 2
+    assert chapter.body.endswith("(latent_explore/directions_auc.png)")
+
+
+def test_those_chosen_are_within_chance_and_others_not():
+    every = [*rows("hat", 0.9, walked=False), *rows("cat", 0.4)]
+    chapter = directions_chapter(every, ["cat"], cosines([1.0]))
+    assert chapter.findings[0].startswith("Along directions of means, *hat* is held best (AUC 0.90")
+    assert "are the directions of *cat* (FC and Conv):" in chapter.findings[1]
+    assert len(chapter.findings) == 2
+    assert "###" not in chapter.body
 
 
 def test_what_was_not_measured_is_not_spoken_of():
@@ -134,25 +198,26 @@ def test_what_was_not_measured_is_not_spoken_of():
     every = rows("cat", sharpness=None, shift=None, averaged=None, **absent)
     chapter = directions_chapter(every, ["cat"], cosines([1.0]))
     assert chapter.findings == [
-        "Along directions of means, FC's encodings hold *cat* with an AUC of 0.90; Conv's "
-        "encodings hold *cat* with an AUC of 0.95; 0.5 is chance.",
-        "A step on makes 90% (FC) and 90% (Conv) of the move asked for; in the eyes of the "
-        "other model's encoder it makes 80% (FC) and 80% (Conv).",
-        "A step on or back changes an image by 0.051 (FC) and 0.051 (Conv) RMSE per pixel.",
+        "Along the direction of means, *cat* is held (AUC 0.90 FC, 0.95 Conv); chance is 0.5.",
+        "Over steps from −2 to 2, from images with and without, decoded images make 90% (FC) and "
+        "90% (Conv) of the move asked for, in the other model's eyes 80% and 80%.",
+        "One step along the direction or back changes an image by 0.051 (FC) and 0.051 (Conv) "
+        "RMSE per pixel.",
     ]
     for absent_part in ("Arithmetic", "arithmetic.png", "directions_auc", "Cosine"):
         assert absent_part not in chapter.body
     unseen = directions_chapter(rows("cat", None, **absent), ["cat"], cosines([1.0]))
     assert unseen.findings == []
     assert "| cat | not cat | 4,000 | 6,000 | – | – | 2.00 | 3.00 |" in unseen.body
+    assert "None that was chosen is known to be held better" in " ".join(unseen.body.split())
 
 
 def test_many_directions():
     every = [row for i in range(25) for row in rows(f"a{i}", 0.5 + i / 100, walked=i == 24)]
     chapter = directions_chapter(every, ["a24"], cosines([1.0]))
     assert chapter.body.count("| not a") == TABLED
-    assert "5 more are in `latent_explore/directions.csv`" in " ".join(chapter.body.split())
-    assert "| a24 | not a24" in chapter.body
+    assert "5 more are not in this table. All of it: [directions.csv]" in chapter.body
+    assert "| **a24** | not a24" in chapter.body
     assert "| a4 | not a4" not in chapter.body
 
 
@@ -221,5 +286,7 @@ def test_auc_ranks_and_cuts():
     ticks = axes.get_yticklabels()
     assert [tick.get_text() for tick in ticks] == [f"a {i}" for i in range(28, 28 - RANKED, -1)]
     assert [tick.get_fontweight() for tick in ticks[:2]] == ["bold", "normal"]
+    unranked = draw_auc(names, auc, [], ranked=False).axes[0].get_yticklabels()
+    assert [tick.get_text() for tick in unranked] == [f"a {i}" for i in range(RANKED)]
     known = draw_auc(["a", "b"], {"fc": [0.6, None], "conv": [None, None]}, ["a"]).axes[0]
     assert known.lines[1].get_xdata().tolist() == [0.6]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from vaelab.figures.interpolate import (
     short,
 )
 from vaelab.latent.paths import PATH_KINDS
-from vaelab.reports.interpolate import MEASURES, interpolate_report
+from vaelab.latent.smoothness import Difference, Row
+from vaelab.reports.interpolate import MEASURES, RULE, interpolate_report
+
+Changes = dict[tuple[str, ...], Any]
 
 MAX_BYTES = 500_000
 ENERGIES = {"fc": (0.2, 0.15), "conv": (0.2, 0.18)}
@@ -37,7 +41,7 @@ FADE = {
 }  # fmt: skip
 
 
-def rows(changes: dict[tuple[str, ...], Any], groups: tuple[str, ...] = ("all",)) -> list[Any]:
+def rows(changes: Changes, groups: tuple[str, ...] = ("all",)) -> list[Any]:
     """changes: (model, kind) or (model, kind, group) -> figures that differ from those above."""
     result = []
     for model, kind in [
@@ -56,12 +60,27 @@ def rows(changes: dict[tuple[str, ...], Any], groups: tuple[str, ...] = ("all",)
     return result
 
 
+def differences(table: list[Any], error: float) -> dict[tuple[str, Row, Row], Difference]:
+    """Of all rows, with the same standard error."""
+    named = {(row["model"], row["kind"], row["pairs"]): row for row in table}
+    return {
+        (measure, one, two): Difference(named[one][measure] - named[two][measure], error)
+        for one, two in permutations(named, 2)
+        for measure in MEASURES
+        if None not in (named[one][measure], named[two][measure])
+    }
+
+
 def report(
-    changes: dict[tuple[str, ...], Any],
+    changes: Changes,
     groups: tuple[str, ...] = ("all",),
     energies: dict[str, tuple[float, float]] = ENERGIES,
+    error: float | None = 0.001,
 ) -> str:
-    return interpolate_report("toys", 16, 3, rows(changes, groups), energies, 0.14)
+    """error: standard error of all differences; None: there are not pairs enough to know it."""
+    table = rows(changes, groups)
+    known = {} if error is None else differences(table, error)
+    return interpolate_report("toys", 16, 3, table, known, energies, 0.14)
 
 
 def words(*args: Any, **kwargs: Any) -> str:
@@ -72,18 +91,18 @@ def test_what_beats_the_cross_fade() -> None:
     text = words({("fc", "slerp"): {"contrast": 0.99, "sharpness": 1.01, "nearest": 0.15}})
     assert "Contrast of the middle over that of its ends: cross-fade 0.73; FC 0.78 linear, " in text
     assert "FC 0.75 linear, 1.01 spherical, 0.75 data-following" in text
-    assert "Above the cross-fade by more than 5%: FC's spherical. - Distance" in text
+    assert "Above the cross-fade: FC spherical. - Distance" in text
     assert "(of the originals: 0.140): cross-fade 0.130; FC 0.120 linear, 0.150 spherical" in text
-    below = re.search(r"Below the cross-fade by more than 5%: ([^.]*)", text)
+    below = re.search(r"Below the cross-fade: ([^.]*)", text)
     assert below
-    assert "FC's linear" in below[1]
-    assert "FC's spherical" not in below[1]
+    assert "FC linear" in below[1]
+    assert "FC spherical" not in below[1]
 
 
 def test_nothing_beats_the_cross_fade() -> None:
     dull = {"contrast": 0.7, "sharpness": 0.7, "nearest": 0.2}
     text = words(dict.fromkeys(EVERY, dull))
-    assert text.count("the cross-fade by more than 5%: none.") == 3
+    assert text.count("the cross-fade: none.") == 3
 
 
 def test_what_is_nearly_a_cross_fade() -> None:
@@ -91,11 +110,119 @@ def test_what_is_nearly_a_cross_fade() -> None:
     nearly = re.search(r"Up to 0\.1, nearly cross-fades of two reconstructions, are: ([^.]*)", text)
     assert nearly
     assert nearly[1] == (
-        "FC's linear, FC's data-following, Conv's linear, Conv's spherical "
-        "and Conv's data-following"
+        "FC linear, FC data-following, Conv linear, Conv spherical and Conv data-following"
     )
     far = {(m, k): {"departure": 0.3} for m, k in EVERY}
     assert "All are above 0.1." in words(far)
+
+
+def in_short(text: str) -> list[str]:
+    """The sentences."""
+    chapter = text.split("## In short\n\n")[1].split("\n\n")[0]
+    return [" ".join(item.split()) for item in chapter.removeprefix("- ").split("\n- ")]
+
+
+@pytest.mark.parametrize(
+    ("departures", "sentence"),
+    [
+        (
+            {("fc", "slerp"): 0.23, ("conv", "slerp"): 0.24},
+            "Linear and data-following paths are nearly cross-fades of two reconstructions: in the "
+            "middle they are on average 0.07 of the distance between their ends away from it, the "
+            "others 0.23 "
+            "to 0.24.",
+        ),
+        (
+            {("fc", "slerp"): 0.23, ("conv", "slerp"): 0.24, ("conv", "geodesic"): 0.3},
+            "FC linear, FC data-following and Conv linear paths are nearly cross-fades of two "
+            "reconstructions: in the middle they are on average 0.07 of the distance between "
+            "their ends away from it, the others 0.23 to 0.30.",
+        ),
+        (
+            {path: 0.1 + 0.05 * (path == ("fc", "slerp")) + 0.02 for path in EVERY},
+            "No path is nearly a cross-fade of two reconstructions: in the middle they are on "
+            "average "
+            "0.12 to 0.17 of the distance between their ends away from it.",
+        ),
+        (
+            {},
+            "All paths are nearly cross-fades of two reconstructions: in the middle they are on "
+            "average "
+            "0.07 of the distance between their ends away from it.",
+        ),
+    ],
+)
+def test_in_short_what_is_nearly_a_cross_fade(
+    departures: dict[tuple[str, str], float], sentence: str
+) -> None:
+    changes: Changes = {path: {"departure": value} for path, value in departures.items()}
+    assert in_short(report(changes))[0] == sentence
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "sentence"),
+    [
+        (
+            {("fc", "slerp"): 0.96, ("conv", "slerp"): 1.04},
+            "Spherical paths keep the contrast of their ends in the middle within 5% (0.96 to "
+            "1.04; cross-fade of the originals 0.73); the others have 0.78 of it.",
+        ),
+        (
+            {("fc", "slerp"): 1.2},
+            "No path keeps the contrast of its ends in the middle within 5%: they have 0.78 to "
+            "1.20 of it (cross-fade of the originals 0.73).",
+        ),
+        (
+            dict.fromkeys(EVERY, 1.0),
+            "All paths keep the contrast of their ends in the middle within 5% (1.00; cross-fade "
+            "of the originals 0.73).",
+        ),
+    ],
+)
+def test_in_short_what_keeps_contrast(
+    contrasts: dict[tuple[str, str], float], sentence: str
+) -> None:
+    changes: Changes = {path: {"contrast": value} for path, value in contrasts.items()}
+    assert in_short(report(changes))[1] == sentence
+
+
+def test_in_short_where_the_models_differ() -> None:
+    changes: Changes = {
+        ("conv", "linear"): {"evenness": 0.2},
+        ("conv", "slerp"): {"sharpness": 0.6},
+    }
+    assert in_short(report(changes))[2] == (
+        "FC and Conv differ in 2 of 15 figures of their paths; by the largest share in how much "
+        "the steps of linear paths vary, as a share of their mean (FC 0.100, Conv 0.200)."
+    )
+    nowhere = "FC and Conv differ in none of 15 figures of their paths."
+    assert in_short(report({}))[2] == nowhere
+    assert in_short(report(changes, error=0.08))[2] == nowhere
+
+
+@pytest.mark.parametrize(
+    ("evenness", "error", "reading"),
+    [
+        (0.080, 0.0010, "move less evenly (evenness 0.080 against 0.076)"),
+        (0.080, 0.0021, "move as evenly (evenness 0.080 against 0.076)"),
+        (0.079, 0.0001, "move as evenly (evenness 0.079 against 0.076)"),  # within 5%
+    ],
+)
+def test_more_is_said_only_beyond_two_standard_errors(
+    evenness: float, error: float, reading: str
+) -> None:
+    changes = {("fc", "linear"): {"evenness": 0.076}, ("conv", "linear"): {"evenness": evenness}}
+    text = words(changes, error=error)
+    assert f"Conv linear paths take as long a way (detour 1.020 against 1.020), {reading}" in text
+    assert text.count(" ".join(RULE.split())) == 1
+
+
+def test_too_few_pairs_to_compare() -> None:
+    text = report({}, error=None)
+    assert len(in_short(text)) == 2
+    assert "Beside" not in text
+    assert "Above the cross-fade" not in text
+    assert "Detours" in text
 
 
 def test_words_follow_the_figures() -> None:
@@ -105,15 +232,16 @@ def test_words_follow_the_figures() -> None:
     }
     text = words(changes)
     assert (
-        "FC's data-following ones take a longer way (detour 1.080 against 1.020), move more evenly "
-        "(evenness 0.020 against 0.100), keep more sharpness in the middle (sharpness 0.98 against "
-        "0.75) and keep as much contrast (contrast 0.78 against 0.78)"
+        "Beside FC linear paths, the data-following ones take a longer way (detour 1.080 against "
+        "1.020), move more evenly (evenness 0.020 against 0.100), keep more sharpness in the "
+        "middle (sharpness 0.98 against 0.75) and keep as much contrast (contrast 0.78 against "
+        "0.78)"
     ) in text
     assert (
-        "Conv's linear paths take as long a way (detour 1.025 against 1.020), move less evenly "
-        "(evenness 0.200 against 0.100), keep as much sharpness in the middle (sharpness 0.75 "
-        "against 0.75) and keep less contrast (contrast 0.60 against 0.78); Conv shows the ends "
-        "more exactly (ends 0.050 against 0.060)"
+        "Beside FC linear paths, Conv linear paths take as long a way (detour 1.025 against "
+        "1.020), move less evenly (evenness 0.200 against 0.100), keep as much sharpness in the "
+        "middle (sharpness 0.75 against 0.75) and keep less contrast (contrast 0.60 against "
+        "0.78); Conv shows the ends more exactly (ends 0.050 against 0.060)"
     ) in text
     assert "energy by 25% for FC and 10% for Conv" in text
     assert "FC 0.25 linear, 0.00 spherical" in words({("fc", "slerp"): {"density": -0.001}})
@@ -123,22 +251,22 @@ def test_within_a_class_and_across() -> None:
     groups = ("all", "within", "across")
     text = words({}, groups)
     assert "200 pairs, 100 within a class and 100 across classes" in text
-    assert "across classes by at most 0.0%" in text
+    assert "across classes in nothing; furthest apart, by 0.0%, is contrast of FC linear" in text
     assert "| FC, linear | 1.020 / 1.020 |" in text
     changed = {("fc", "linear", "within"): {"contrast": 0.9}}
-    assert (
-        "across classes by more than 5% in: contrast of FC's linear (0.90 against 0.78)."
-    ) in words(changed, groups)
+    assert ("across classes in contrast of FC linear (0.90 against 0.78).") in words(
+        changed, groups
+    )
+    assert "furthest apart, by 13.3%, is contrast of" in words(changed, groups, error=0.1)
     assert "Within a class" not in words({})
 
 
 def test_models_that_do_not_move() -> None:
     still = dict.fromkeys(MEASURES) | {"nearest": 0.0, "density": 0.0, "ends": 0.0}
-    changes: dict[tuple[str, ...], Any] = {
-        (m, k): still for m in ("fc", "conv") for k in PATH_KINDS
-    }
+    changes: Changes = {(m, k): still for m in ("fc", "conv") for k in PATH_KINDS}
     text = words(changes | {("pixels", "linear"): still}, energies={"fc": (0, 0), "conv": (0, 0)})
     assert "| FC, linear | – | – |" in text
+    assert "Nothing: the images do not differ." in text
     assert "Beside" not in text
     assert "Detours" not in text
     assert "energy by" not in text
@@ -148,6 +276,15 @@ def test_models_that_do_not_move() -> None:
 def test_prose_is_wrapped() -> None:
     lines = report({}, ("all", "within", "across")).splitlines()
     assert max(len(line) for line in lines if not line.startswith("|")) <= 100
+
+
+def test_pictures_come_before_tables_and_long_lists() -> None:
+    text = report({}, ("all", "within", "across"))
+    marks = ["**data-following**", "## In short", "pair_1.png", "steps.png", "\n| ", "**detour**"]
+    marks += ["\n<details>\n<summary>All comparisons</summary>\n\n- ", ".\n\n</details>\n"]
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert text.index("evenness") > text.index("## Measures")
 
 
 def test_links_name_the_figures() -> None:

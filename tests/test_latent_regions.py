@@ -172,7 +172,7 @@ def test_regions_by_name(images: ImageArrays) -> None:
     named = {region.key: region for region in regions(encoded, images, settings())}
     assert list(named) == [
         *("posterior", "image", "decile_1", "decile_5", "decile_10", "classes", "gap"),
-        *("prior", "temperature_0.5", "shell_0.1", "shell_0.9", "far"),
+        *("temperature_0.5", "prior", "shell_0.1", "shell_0.9", "far"),
     ]
     z = {key: region.z for key, region in named.items()}
     assert all(points.shape == (40, LATENT_DIM) for points in z.values())
@@ -189,13 +189,12 @@ def test_regions_by_name(images: ImageArrays) -> None:
     test_labels = torch.tensor(images.test.labels)
     for key, labels in (
         ("posterior", test_labels[shown]),
-        ("image", test_labels[shown[:1]].expand(40)),
         ("classes", torch.arange(40) % 2),
     ):
         found = named[key].labels
         assert found is not None
         assert found.equal(labels)
-    assert named["prior"].labels is None
+    assert named["image"].labels is named["prior"].labels is None
 
 
 def test_class_samples_start_from_the_same_noise_and_are_of_their_class(
@@ -355,9 +354,10 @@ def test_figures_against_their_own_definitions(explored: Explored, images: Image
     patches = PatchReference(reference, seed=0)
     found = explored.metrics()
     assert found["fc"]["data"]["swd"] == patches.distance(shown).mean
-    prior = torch.from_numpy(explored.samples["fc"][7])
-    assert explored.regions["fc"][7].key == "prior"
+    prior = torch.from_numpy(explored.samples["fc"][8])
+    assert explored.regions["fc"][8].key == "prior"
     assert found["fc"]["prior"]["swd"] == patches.distance(prior).mean
+    assert found["fc"]["image"]["swd"] is found["fc"]["image"]["accuracy"] is None
     distance = nearest([prior], images.train.images)[0].distance.mean()
     assert found["fc"]["prior"]["nearest"] == pytest.approx(float(distance))
 

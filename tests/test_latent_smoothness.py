@@ -7,20 +7,25 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from vaelab.latent.paths import path
 from vaelab.latent.smoothness import (
     HEADLINE,
+    Difference,
     PathMeasures,
+    differences,
     headline,
     mean_and_sd,
     mean_smoothness,
     measure_paths,
     middle,
+    paired_difference,
     smoothness,
     step_sizes,
     table,
+    unpaired_difference,
 )
 
 
@@ -158,6 +163,49 @@ def test_a_row_for_each_group() -> None:
     assert len({tuple(row) for row in rows}) == 1
     of_one_class = table(figures, torch.zeros(3, 2, dtype=torch.long), ["detour"])
     assert [row["pairs"] for row in of_one_class] == ["all", "all"]
+
+
+def test_differences_are_those_of_the_t_tests() -> None:
+    one, two = torch.randn(2, 40, generator=seeded()).double()
+    two = one + 0.2 * two + 0.1
+    for found, test in (
+        (paired_difference(one, two), stats.ttest_rel(one, two)),
+        (unpaired_difference(one, two[:30]), stats.ttest_ind(one, two[:30], equal_var=False)),
+    ):
+        assert found is not None
+        assert found.mean / found.error == pytest.approx(test.statistic)
+    absent = torch.cat([one, torch.tensor([math.nan, 5.0])])
+    other = torch.cat([two, torch.tensor([7.0, math.nan])])
+    assert paired_difference(absent, other) == pytest.approx(paired_difference(one, two))
+    assert paired_difference(one[:1], two[:1]) is None
+    assert unpaired_difference(one, torch.tensor([1.0, math.nan])) is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "is_clear"),
+    [(0.19, 0.1, False), (-0.21, 0.1, True), (0.1, 0.0, True), (0.0, 0.0, False)],
+)
+def test_what_is_clear(mean: float, error: float, is_clear: bool) -> None:
+    assert Difference(mean, error).is_clear == is_clear
+
+
+def test_a_difference_for_each_two_rows() -> None:
+    figures = {
+        ("pixels", "linear"): {"detour": torch.ones(4)},
+        ("fc", "linear"): {"detour": torch.tensor([1.0, 2.0, 3.0, 4.0]), "ends": torch.ones(4)},
+    }
+    labels = torch.tensor([[0, 0], [0, 1], [2, 2], [1, 2]])
+    found = differences(figures, labels, ["detour", "ends"])
+    of_fade, of_fc = ("pixels", "linear", "all"), ("fc", "linear", "all")
+    assert found["detour", of_fc, of_fade].mean == -found["detour", of_fade, of_fc].mean == 1.5
+    within, across = ("fc", "linear", "within"), ("fc", "linear", "across")
+    assert found["detour", within, across].mean == 2.0 - 3.0
+    assert ("ends", of_fc, of_fade) not in found
+    assert not [
+        key
+        for key in differences(figures, labels[:, :1].repeat(1, 2), ["detour"])
+        if "within" in key[1]
+    ]
 
 
 def test_headline_has_the_same_keys_for_all() -> None:

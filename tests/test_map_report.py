@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from vaelab.aggregate import encoding_statistics
@@ -83,9 +84,10 @@ def words(found: Chapter) -> str:
 def test_findings_hold_the_figures() -> None:
     found = chapter(model(same_class=0.2), model(radius_mean=4.5, trust_tsne=0.8))
     assert found.findings[0] == (
-        "Draws of q(z|x) of the 10,000 test images have a radius of 5.2 ± 2.0 (FC) and 4.5 ± 2.0 "
-        "(Conv), mean ± standard deviation, as many draws of N(0, I) one of 4.0 ± 0.7; 33% (FC) "
-        "and 33% (Conv) lie between the radii that hold the middle 95% of N(0, I)."
+        "Draws of q(z|x), the encoder's Gaussian for an image x, one for each of the 10,000 test "
+        "images, have a radius |z| of 5.2 ± 2.0 (FC) and 4.5 ± 2.0 (Conv), mean ± standard "
+        "deviation, as many draws of N(0, I) one of 4.0 ± 0.7; 33% (FC) and 33% (Conv) lie between "
+        "the radii that hold the middle 95% of N(0, I)."
     )
     text = words(found)
     assert (
@@ -95,7 +97,7 @@ def test_findings_hold_the_figures() -> None:
     assert "trustworthiness of the map by t-SNE is 0.90 (FC) and 0.80 (Conv), and of the" in text
     assert "account for 75.0% (FC) and 75.0% (Conv) of the variance" in text
     assert "is in absolute value 0.050 (FC) and 0.050 (Conv) on average" in text
-    assert "excess kurtosis is −0.10 to 1.50 (FC)" in text
+    assert "excess kurtosis (of a Gaussian 0) is −0.10 to 1.50 (FC)" in text
     assert "perplexity 30" in text
     assert "t-SNE is left out" not in text
     assert "none" not in text.lower()
@@ -104,11 +106,14 @@ def test_findings_hold_the_figures() -> None:
 
 def test_encodings_fill_the_prior_or_not() -> None:
     gap = words(chapter(model()))
-    assert "at least 6.0 nats (30%)" in gap
-    assert "the encodings do not fill N(0, I)" in gap
+    assert "at least 6.0 of 20.0 nats (FC) and 6.0 of 20.0 nats (Conv) are the divergence" in gap
+    assert "images: it does not fill N(0, I). What" in gap
     close = words(chapter(model(marginal_kl=1.0), model(marginal_kl=1.0)))
-    assert "the encodings come close to filling N(0, I)" in close
-    assert "do not fill" not in close
+    assert "images: it comes close to filling N(0, I). What" in close
+    one = words(chapter(model(marginal_kl=1.0)))
+    assert (
+        "that of FC comes close to filling N(0, I), that of Conv does not fill N(0, I). What" in one
+    )
 
 
 def test_collapsed_dimensions_are_named() -> None:
@@ -117,6 +122,7 @@ def test_collapsed_dimensions_are_named() -> None:
     assert "1 of the 16 dimensions of Conv holds less than" in text
     assert "hold less than" not in words(chapter(model()))
     whole = words(chapter(model(collapsed=16, kl=0.001, marginal_kl=0.0)))
+    assert "at least 6.0 of 20.0 nats (Conv) are the divergence" in whole
     assert "The mean KL of FC is 0.001 nats: its encodings say nothing of the image." in whole
 
 
@@ -130,7 +136,7 @@ def test_the_factor_that_the_components_tell_best() -> None:
 def test_points_are_no_draws() -> None:
     point = model(kl=math.inf, marginal_kl=3.0, collapsed=None)
     text = words(chapter(point, point))
-    assert "The encodings of FC are points" in text
+    assert "The encodings have a variance of 1.20 (FC) and 1.20 (Conv) a dimension" in text
     assert "points that nothing held to N(0, I)" in text
     assert "Draws of q(z|x)" not in text
     assert "KL term holds" not in text
@@ -230,7 +236,12 @@ def test_figures_of_any_split(
     plane = plane_through(split.mu[split.rows[torch.arange(3) % len(split.rows)]])
     drawn = [
         figures.draw_encodings(
-            twice(found.pca.numpy()), twice([0.5, 0.25]), twice(tsne), labels, split.class_names
+            twice(found.pca.numpy()),
+            twice([0.5, 0.25]),
+            twice(tsne),
+            labels,
+            split.class_names,
+            np.zeros(len(labels)),
         ),
         figures.draw_thumbnails(
             "FC", split.images[split.rows[shown].numpy()], centres.numpy(), labels[shown], palette
@@ -248,7 +259,7 @@ def test_figures_of_any_split(
             pictures(3, 1),
             twice(pictures(9, side=16) / 255.0),
             twice(plane.coordinates.numpy()),
-            twice(plane.square()),
+            twice(plane.square(3)),
         ),
     ]
     for figure in drawn:
@@ -274,6 +285,49 @@ def test_thumbnails_lie_where_their_images_do() -> None:
     assert (sheet[0, int(0.1 * width)] == np.rint(255.0 * palette.of(labels)[0])).all()
     assert (sheet == 10).all(2).sum() == figures.THUMBNAIL**2
     assert (sheet == 60).all(2).sum() == figures.THUMBNAIL**2
+
+
+def test_a_single_class_is_coloured_by_brightness() -> None:
+    uv = np.random.default_rng(0).normal(size=(20, 2))
+    brightness = np.linspace(0.2, 0.7, 20)
+
+    def drawn(labels: NDArray[np.int64]) -> Figure:
+        names = ["ant", "beetle"]
+        return figures.draw_encodings(
+            {"fc": uv}, {"fc": [0.5, 0.2]}, {"fc": None}, labels, names, brightness
+        )
+
+    one = drawn(np.zeros(20, np.int64))
+    values = one.axes[0].collections[0].get_array()
+    assert values is not None
+    assert sorted(values.tolist()) == brightness.tolist()
+    assert one.axes[1].get_xlabel() == "mean brightness of the image"
+    assert not one.axes[0].texts
+    two = drawn(np.arange(20) % 2)
+    assert two.axes[0].collections[0].get_array() is None
+    assert [text.get_text() for text in two.axes[0].texts] == ["ant", "bee"]
+    assert len(two.axes) == 1
+
+
+def test_labels_of_one_place_do_not_cover_each_other() -> None:
+    points = np.concatenate([np.zeros((9, 2)), [[0.01, 0.0]]])
+    places = figures.spread_labels(points, figures.LABEL)
+    apart = np.abs(places[:, None] - places) + np.eye(10)[:, :, None]
+    assert (apart >= np.array(figures.LABEL) - 1e-9).any(2).all()
+    assert np.abs(places - points).max() < 0.4
+
+
+def test_the_planes_own_tiles_are_framed() -> None:
+    plane = plane_through(torch.tensor([[0.0, 0.0], [4.0, 0.0], [1.1, 2.0]]))
+    square = plane.square(9)
+    figure = figures.draw_plane(
+        pictures(3, 1), twice(pictures(81)), twice(plane.coordinates.numpy()), twice(square)
+    )
+    axes = figure.subfigs[1].axes[0]
+    frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    corners = {(round(frame.get_x(), 3), round(frame.get_y(), 3)) for frame in frames}
+    assert corners == {(-0.333, -0.333), (3.667, -0.333)}
+    assert all(np.allclose(np.asarray(ring.get_xydata()), [1.1, 2.0]) for ring in axes.lines)
 
 
 @pytest.mark.parametrize(

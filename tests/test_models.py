@@ -1,6 +1,8 @@
 """Both architectures: shapes, sizes, and the way to a folder and back."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,13 @@ def test_a_point_posterior_is_its_mean() -> None:
     assert build("conv").stochastic
 
 
+def test_a_seeds_own_folder_and_any_that_holds_a_model(tmp_path: Path) -> None:
+    for seed in (2, 10):
+        build("conv", latent_dim=seed).save(seed_dir(tmp_path, seed))
+    assert load_vae(seed_dir(tmp_path, 10), CPU).latent_dim == 10
+    assert load_vae(seed_dir(tmp_path, 10).rename(tmp_path / "mine"), CPU).latent_dim == 10
+
+
 def break_nothing_there(folder: Path) -> None:
     (folder / CONFIG).unlink()
 
@@ -202,28 +211,85 @@ def break_config(folder: Path) -> None:
     (folder / CONFIG).write_text(json.dumps(config | {"colour": "blue"}))
 
 
+def break_config_cut_short(folder: Path) -> None:
+    (folder / CONFIG).write_text("{")
+
+
+def break_config_bytes(folder: Path) -> None:
+    (folder / CONFIG).write_bytes(b"\xff\xfe")
+
+
+def break_net(folder: Path) -> None:
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {"net": {}}))
+
+
 def break_agreement(folder: Path) -> None:
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(config | {"latent_dim": 7}))
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "reason"),
     [
-        break_nothing_there,
-        break_weights,
-        break_weights_missing,
-        break_config,
-        break_agreement,
+        (break_nothing_there, "No such file or directory"),
+        (break_weights, "header"),
+        (break_weights_missing, "No such file or directory"),
+        (break_config, "(config.json is not what this version writes: colour: Extra inputs are"),
+        (break_config_cut_short, "(config.json is not what this version writes: Invalid JSON"),
+        (break_config_bytes, "(config.json is not what this version writes: Invalid JSON"),
+        (break_agreement, "(config.json and weights.safetensors do not fit together)"),
+        (break_net, "(config.json and weights.safetensors do not fit together)"),
     ],
 )
-def test_a_broken_folder_is_one_line(damage, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    folder = tmp_path / "cifar10" / "conv"
-    build("conv").save(seed_dir(folder, 0))
-    damage(seed_dir(folder, 0))
+def test_a_broken_model_is_one_line(
+    damage: Callable[[Path], None], reason: str, tmp_path: Path
+) -> None:
+    folder = seed_dir(tmp_path / "models" / "cifar10" / "conv", 3)
+    build("conv").save(folder)
+    damage(folder)
     with pytest.raises(UserError) as caught:
-        load_vae(folder, CPU)
+        load_vae(folder.parent, CPU)
     message = str(caught.value)
+    assert message.startswith(f"{folder} holds no readable model (")
+    assert reason in message
+    assert message.endswith("; `dvc repro train_conv@cifar10` makes it")
+    assert len(message.replace(str(folder), "")) < 200
     assert "\n" not in message
-    assert str(folder) in message
-    assert "dvc repro train_conv@cifar10" in message
+    with pytest.raises(UserError) as caught:
+        load_vaes(folder.parent, CPU)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("place", "command"),
+    [
+        ("models/cifar10/fc", "`dvc repro train_fc@cifar10` makes it"),
+        ("models/cifar10/fc/seed_7", "`dvc repro train_fc@cifar10` makes it"),
+        ("models/cifar10", None),
+        ("models/cifar10/mlp", None),
+        ("models/cifar10/conv/old", None),
+        ("old_models/cifar10/conv", None),
+        ("train/real", None),
+    ],
+)
+def test_only_a_stages_folder_has_a_command_that_makes_it(
+    place: str, command: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    remedy = command or "name a folder such as models/shapes/conv"
+    line = f" holds no readable model (no seed_0 or other seed in it); {remedy}"
+    with pytest.raises(UserError, match=rf"^{re.escape(str(tmp_path / place) + line)}$"):
+        load_vae(tmp_path / place, CPU)
+    monkeypatch.chdir(tmp_path / place)
+    with pytest.raises(UserError, match=rf"^{re.escape('.' + line)}$"):
+        load_vaes(Path(), CPU)
+
+
+def test_a_lack_of_memory_is_no_broken_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build("conv").save(seed_dir(tmp_path, 0))
+    monkeypatch.setitem(BUILDERS, "conv", lambda config: torch.empty(10**17))
+    with pytest.raises(RuntimeError, match="memory"):
+        load_vae(tmp_path, CPU)

@@ -20,7 +20,7 @@ from vaelab.figures import interpolate as figures
 from vaelab.figures.common import save
 from vaelab.inference import decode, device_of, encode
 from vaelab.latent import paths
-from vaelab.latent.smoothness import PathMeasures, headline, measure_paths, table
+from vaelab.latent.smoothness import PathMeasures, differences, headline, measure_paths, table
 from vaelab.models import VAE
 from vaelab.models.load import load_vae
 from vaelab.nearest import nearest
@@ -79,7 +79,8 @@ def main(dataset: str) -> None:
         for found, own in zip(measures.values(), near, strict=True):
             found.figures["nearest"] = own.distance
         by_row = {row: found.figures for row, found in measures.items()}
-        rows = table(by_row, labels[drawn], list(MEASURES))
+        rows = table(by_row, labels[drawn], [*MEASURES])
+        apart = differences(by_row, labels[drawn], [*MEASURES])
         metrics = headline(rows)
         write_json(settings.metrics_dir / "interpolate.json", metrics)
         run.log_metrics(
@@ -90,9 +91,8 @@ def main(dataset: str) -> None:
         write_csv(folder / "measures.csv", rows)
         draw(walked, pairs, corners, chosen.steps, folder)
         energies = {model: every.energy for model, every in walked.items()}
-        text = interpolate_report(
-            dataset, latent_dim, len(pairs), rows, energies, float(near_ends.distance.mean())
-        )
+        at_ends = float(near_ends.distance.mean())
+        text = interpolate_report(dataset, latent_dim, len(pairs), rows, apart, energies, at_ends)
         report = settings.report_dir / "interpolate.md"
         write_text(report, text)
         run.log_artifact(report)

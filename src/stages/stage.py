@@ -12,13 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import argparse
 import logging
 import os
-import re
 import signal
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from vaelab.errors import UserError
+from vaelab.errors import UserError, lacks_memory
 
 log = logging.getLogger("vaelab")
 
@@ -55,7 +54,7 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
         )
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
-        if not isinstance(error, UserError) and not _lacks_memory(error):
+        if not isinstance(error, UserError) and not lacks_memory(error):
             _keep(failure, f"{type(error).__name__}: {error}")
             raise
         reason = str(error) if isinstance(error, UserError) else OUT_OF_MEMORY
@@ -63,14 +62,6 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
         _keep(failure, reason)
         raise SystemExit(1) from None
     failure.unlink(missing_ok=True)
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """NumPy raises a MemoryError, torch a RuntimeError in words that depend on the device."""
-    words = r"(out of|not enough|can't allocate) memory|_ALLOC_FAILED"
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and re.search(words, str(error)) is not None
-    )
 
 
 def _keep(file: Path, reason: str) -> None:

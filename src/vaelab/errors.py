@@ -1,4 +1,6 @@
-"""The one exception that a person is meant to read."""
+"""The one exception that a person is meant to read, and the want of memory."""
+
+import re
 
 
 class UserError(Exception):
@@ -6,3 +8,11 @@ class UserError(Exception):
 
     A stage prints the message alone, without a traceback, and exits with a non-zero status.
     """
+
+
+def lacks_memory(error: Exception) -> bool:
+    """NumPy raises a MemoryError, torch a RuntimeError in words that depend on the device."""
+    words = r"(out of|not enough|can't allocate) memory|_ALLOC_FAILED"
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and re.search(words, str(error)) is not None
+    )

@@ -57,14 +57,24 @@ def test_home_is_spelled_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.png cannot be read: No such file"):
         read_picture(tmp_path / "none.png", SHAPE)
-    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+    with pytest.raises(UserError, match=rf"^{tmp_path} is a folder; name one picture$"):
         read_picture(tmp_path, SHAPE)
     (tmp_path / "note.png").write_text("no picture")
     with pytest.raises(UserError, match=r"note\.png is not a picture"):
         read_picture(tmp_path / "note.png", SHAPE)
-    striped(200, 200).save(tmp_path / "whole.png")
-    half = tmp_path / "half.png"
-    half.write_bytes((tmp_path / "whole.png").read_bytes()[:150])
-    with pytest.raises(UserError, match=r"half\.png cannot be read: ") as caught:
-        read_picture(half, SHAPE)
-    assert "\n" not in str(caught.value)
+    striped(200, 200).save(tmp_path / "wrong.png")
+    content = bytearray((tmp_path / "wrong.png").read_bytes())
+    content[content.index(b"IDAT") + 5] ^= 255
+    (tmp_path / "wrong.png").write_bytes(content)
+    with pytest.raises(UserError, match=r"wrong\.png cannot be read: [^\n]+$"):
+        read_picture(tmp_path / "wrong.png", SHAPE)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "jpg", "png", "tif"])
+def test_a_file_that_is_cut_short(suffix: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    file = tmp_path / f"half.{suffix}"
+    Image.fromarray(noise).save(file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(UserError, match=rf"half\.{suffix} cannot be read: the file is cut short$"):
+        read_picture(file, SHAPE)

@@ -15,7 +15,7 @@ from vaelab.latent.disentanglement import Disentanglement, disentanglement
 from vaelab.latent.encoded import Encoded
 from vaelab.latent.readout import read_factors
 from vaelab.reports.common import write_csv
-from vaelab.reports.dimensions import SCORES, dimensions_chapter
+from vaelab.reports.dimensions import SCORES, dimensions_chapter, write_held
 from vaelab.settings import LatentExploreSettings
 
 SHOWN_IMAGES = 2  # that traversals start from, beside the mean encoding
@@ -46,7 +46,8 @@ def tell(
             for i in leading.tolist()
         ]
         labels[model] = [
-            f"z{row['dimension']} · {row['held']:.3g} {encoded.unit}\n{row['pixels']:.0%} of pixels"
+            f"z{row['dimension']} · {_held(row['held'], encoded.unit)}\n"
+            f"{row['pixels']:.0%} of pixels"
             for row in rows
         ]
         means[model] = dims.traversals(encoded.vae, scale.mean, leading, scale)
@@ -115,6 +116,11 @@ def tell(
         scores,
         {model: scores[model] | {"readout": each["readout"]} for model, each in found.items()},
     )
+
+
+def _held(value: float, unit: str) -> str:
+    text = write_held(value, unit)
+    return text if unit == "nats" else f"{unit} {text}"
 
 
 def draw_factors(

@@ -22,16 +22,23 @@ def tell(
     if found is None:
         unknown = {model: {"directions": dict.fromkeys(HEADLINE)} for model in models}
         return Told(directions_chapter([], [], {}), unknown, unknown)
-    draw(found, folder)
-    write_csv(folder / "directions.csv", found.rows())
-    metrics = {model: {"directions": each} for model, each in found.metrics().items()}
+    rows = found.rows()
+    write_csv(folder / "directions.csv", rows)
     names = [each.group.name for each in found.chosen]
-    return Told(directions_chapter(found.rows(), names, found.cosines), metrics, metrics)
+    walked = any(row["beats_chance"] for row in rows if row["direction"] in names)
+    if len(found.groups) > 2:
+        every = [group.name for group in found.groups]
+        bold = names if walked and len(names) < len(every) else []
+        ranked = any(row["beats_chance"] for row in rows)
+        save(figures.draw_auc(every, found.auc, bold, ranked), folder / "directions_auc.png")
+    if walked:
+        draw(found, names, folder)
+    metrics = {model: {"directions": each} for model, each in found.metrics().items()}
+    return Told(directions_chapter(rows, names, found.cosines), metrics, metrics)
 
 
-def draw(found: Directions, folder: Path) -> None:
+def draw(found: Directions, names: list[str], folder: Path) -> None:
     chosen = found.chosen
-    names = [each.group.name for each in chosen]
     labels = [
         [each.group.name if inside else each.group.rest for inside in each.inside]
         for each in chosen
@@ -44,9 +51,6 @@ def draw(found: Directions, folder: Path) -> None:
         folder / "directions.png",
     )
     save(figures.draw_scores(names, scores, STEPS), folder / "direction_scores.png")
-    if len(found.groups) > 2:
-        every = [group.name for group in found.groups]
-        save(figures.draw_auc(every, found.auc, names), folder / "directions_auc.png")
     terms = {each.group.name: each.terms for each in chosen if each.terms}
     if terms:
         results = {

@@ -19,6 +19,7 @@ from vaelab.latent.map import (
     brightness_on_map,
     map_encodings,
     mapped_rows,
+    mean_brightness,
     neighbourhoods,
     plane_through,
     principal_components,
@@ -115,6 +116,7 @@ def draw_maps(
 ) -> None:
     labels = images.test.labels[rows.numpy()]
     classes = images.meta.class_names
+    brightness = mean_brightness(images.test.images[rows.numpy()])
     save(
         figures.draw_encodings(
             {model: each.pca.numpy() for model, each in maps.items()},
@@ -125,6 +127,7 @@ def draw_maps(
             },
             labels,
             classes,
+            brightness.numpy(),
         ),
         folder / "encodings.png",
     )
@@ -174,7 +177,7 @@ def draw_plane(
                 for model, plane in planes.items()
             },
             {model: plane.coordinates.numpy() for model, plane in planes.items()},
-            {model: plane.square() for model, plane in planes.items()},
+            {model: plane.square(PLANE_SIDE) for model, plane in planes.items()},
         ),
         folder / "plane.png",
     )

@@ -17,9 +17,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from vaelab.cli.output import printable
+from vaelab.cli.output import complain, printable
 from vaelab.cli.parser import build_parser
-from vaelab.errors import UserError
+from vaelab.errors import UserError, lacks_memory
+
+OUT_OF_MEMORY = "out of memory; try fewer images at once, or --device cpu"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,11 +46,14 @@ def _run(argv: Sequence[str] | None) -> int:
             from vaelab.cli.commands import COMMANDS
 
             written = COMMANDS[command](**options)
-    except (UserError, OSError) as error:
-        sys.stderr.write(f"vaelab {command}: {printable(str(error))}\n")
-        return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception as error:
+        out_of_memory = lacks_memory(error)
+        if not out_of_memory and not isinstance(error, (UserError, OSError)):
+            raise
+        complain(f"vaelab {command}: {OUT_OF_MEMORY if out_of_memory else error}")
+        return 2
     sys.stdout.write(f"{printable(written)}\n")
     return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaelab.cli.output import write
-from vaelab.cli.sheet import Row, as_gif, as_png, draw_sheet
+from vaelab.cli.output import complain, write
+from vaelab.cli.sheet import Row, as_gif, as_png, draw_sheet, is_sheet
 from vaelab.data.image_folder import SUFFIXES
 from vaelab.data.pictures import read_picture
 from vaelab.device import select_device
@@ -24,13 +23,13 @@ from vaelab.inference import encode as encode_images
 from vaelab.latent.dimensions import traverse as traversal
 from vaelab.latent.paths import PathKind, path
 from vaelab.models import VAE
-from vaelab.models.load import load_vae, load_vaes
+from vaelab.models.load import load_vae
 from vaelab.objective import kl_to_standard_normal
 from vaelab.reports.common import format_number
 from vaelab.samplers import Prior
 
 ACROSS = 8  # pictures beside one another
-KIND_NAMES: dict[PathKind, str] = {"linear": "straight", "slerp": "along a great circle"}
+KINDS: dict[str, PathKind] = {"linear": "linear", "spherical": "slerp"}
 WAY = 13  # images of a way beside one another: eleven steps and both pictures
 STEPS = 3  # of a dimension's values, below 0 and above
 
@@ -50,8 +49,7 @@ def sample(
 
 def reconstruct(*, model: Path | None, device: str, out: Path, files: Sequence[Path]) -> str:
     folder, vae = _open(model, device)
-    files = _pictures(files)
-    originals = _read(files, vae, out)
+    files, originals = _read_all(files, vae, out)
     decoded = decode(vae, encode_images(vae, originals).mu)
     errors = np.square(decoded.astype(np.float64) - originals / 255.0).mean((1, 2, 3))
     names = [file.name for file in files]
@@ -68,12 +66,12 @@ def reconstruct(*, model: Path | None, device: str, out: Path, files: Sequence[P
 
 
 def interpolate(
-    *, model: Path | None, device: str, out: Path, a: Path, b: Path, steps: int, kind: PathKind
+    *, model: Path | None, device: str, out: Path, a: Path, b: Path, steps: int, kind: str
 ) -> str:
     folder, vae = _open(model, device)
     originals = _read([a, b], vae, out)
     mu_a, mu_b = encode_images(vae, originals).mu
-    way = decode(vae, path(mu_a, mu_b, steps, kind))
+    way = decode(vae, path(mu_a, mu_b, steps, KINDS[kind]))
     start, end = originals[:1] / 255.0, originals[1:] / 255.0
     t = [f"t = {value:.2f}" for value in np.linspace(0.0, 1.0, steps)]
     if out.suffix.lower() == ".gif":
@@ -87,13 +85,13 @@ def interpolate(
         parts = [slice(first, first + WAY) for first in range(0, len(images), WAY)]
         content = as_png(draw_sheet([Row(images[part], captions[part]) for part in parts]))
     write(out, content)
-    return f"{out}: {steps} steps from {a.name} to {b.name}, {KIND_NAMES[kind]}, by {folder}"
+    return f"{out}: {steps} steps of a {kind} path from {a.name} to {b.name} by {folder}"
 
 
 def encode(*, model: Path | None, device: str, out: Path, files: Sequence[Path]) -> str:
     folder, vae = _open(model, device)
-    files = _pictures(files)
-    posterior = encode_images(vae, _read(files, vae, out))
+    files, originals = _read_all(files, vae, out)
+    posterior = encode_images(vae, originals)
     columns = {"mu": posterior.mu} | ({"logvar": posterior.logvar} if vae.stochastic else {})
     values = torch.cat([*columns.values()], 1).numpy().astype(str)  # the fewest digits that do
     text = io.StringIO()
@@ -130,10 +128,14 @@ def traverse(
     pair = np.concatenate([original / 255.0, decode(vae, posterior.mu)])
     rows = [Row(pair, [file.name, "reconstruction"])]
     for dimension in dimensions:
-        label = f"z{dimension}: μ {format_number(float(mu[dimension]))}"
+        own = float(mu[dimension])
+        label = f"z{dimension}: μ {format_number(own)}"
+        if abs(own) > extent:
+            label += f" ({'left' if own < 0 else 'right'} of the row)"
         if vae.stochastic:
             label += f", {format_number(float(held[dimension]), 1)} nats"
-        rows.append(Row(decode(vae, traversal(mu, dimension, values)), captions, label))
+        images = decode(vae, traversal(mu, dimension, values))
+        rows.append(Row(images, captions, label, framed=int((values - own).abs().argmin())))
         captions = []
     write(out, as_png(draw_sheet(rows)))
     return f"{out}: {len(dimensions)} of {vae.latent_dim} dimensions of {file.name} by {folder}"
@@ -156,10 +158,7 @@ def _open(model: Path | None, device: str) -> tuple[Path, VAE]:
         )
     if inside := _with_seeds(folder, "*"):
         raise UserError(f"{folder} has its models in folders; name one: {_listed(inside)}")
-    place = folder.resolve()
-    if seed := re.fullmatch(r"seed_(\d+)", place.name):
-        return folder, load_vaes(place.parent, select_device(device))[int(seed[1])]
-    return folder, load_vae(place, select_device(device))
+    return folder, load_vae(folder, select_device(device))
 
 
 def _only_model() -> Path:
@@ -179,27 +178,55 @@ def _listed(paths: Sequence[Path]) -> str:
     return ", ".join(map(str, paths))
 
 
-def _pictures(files: Sequence[Path]) -> list[Path]:
-    """With each folder's pictures in its place. Raises UserError for a folder without any."""
-    pictures = []
-    for file in files:
-        if not file.is_dir():
-            pictures.append(file)
-            continue
-        found = [each for each in file.iterdir() if each.suffix.lower() in SUFFIXES]
-        shown = sorted(each for each in found if each.is_file() and each.name[0] != ".")
-        if not shown:
-            raise UserError(f"{file} is a folder without pictures")
-        pictures += shown
+def _read_all(files: Sequence[Path], vae: VAE, out: Path) -> tuple[list[Path], NDArray[np.uint8]]:
+    """The pictures' files, each folder's in its place, and the pictures, (N, C, H, W).
+
+    One that is unreadable is left out where it is a folder's, with a line that says so. Raises
+    UserError where it is named, where none is readable, and where one would be written over.
+    """
+    found = [each for file in files for each in (_inside(file, out) if file.is_dir() else [file])]
+    readable, images, unreadable = [], [], []
+    for file in found:
+        try:
+            images.append(read_picture(file, vae.config.shape))
+            readable.append(file)
+        except UserError as error:
+            if file in files:
+                raise
+            unreadable.append(error)
+    if not readable:
+        raise UserError(f"no picture can be read; the first: {unreadable[0]}")
+    _spare(found, out)
+    for reason in unreadable:
+        complain(f"{reason}; left out")
+    return readable, np.stack(images)
+
+
+def _inside(folder: Path, out: Path) -> list[Path]:
+    """A folder's pictures, without what an earlier run wrote to `out`.
+
+    Raises UserError where there is none.
+    """
+    visible = [each for each in folder.iterdir() if each.is_file() and each.name[0] != "."]
+    pictures = sorted(each for each in visible if each.suffix.lower() in SUFFIXES)
+    if out.exists() and is_sheet(out):
+        pictures = [each for each in pictures if not out.samefile(each)]
+    if not pictures:
+        raise UserError(f"{folder} is a folder without pictures")
     return pictures
 
 
 def _read(files: Sequence[Path], vae: VAE, out: Path) -> NDArray[np.uint8]:
     """(N, C, H, W). Raises UserError where one is unreadable, or would be written over."""
     images = np.stack([read_picture(file, vae.config.shape) for file in files])
-    if out.exists() and any(out.samefile(file) for file in files):
-        raise UserError(f"--out names {out}, one of the pictures; name another file")
+    _spare(files, out)
     return images
+
+
+def _spare(pictures: Sequence[Path], out: Path) -> None:
+    """Raises UserError where one of them would be written over."""
+    if out.exists() and any(out.samefile(picture) for picture in pictures):
+        raise UserError(f"--out names {out}, one of the pictures; name another file")
 
 
 def _counted(files: Sequence[Path]) -> str:

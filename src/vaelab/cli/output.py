@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from vaelab.errors import UserError
 def printable(text: str) -> str:
     """One line: a file's name may hold line breaks and bytes that are no text."""
     return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def complain(text: str) -> None:
+    sys.stderr.write(f"{printable(text)}\n")
 
 
 def write(path: Path, content: bytes) -> None:

@@ -29,7 +29,9 @@ def build_parser() -> argparse.ArgumentParser:
     sample = commands.add_parser(
         "sample",
         help="images decoded from draws of the prior",
-        description="Draw codes from the prior, N(0, T² I), and decode them: a grid of images.",
+        description="Draw codes from the prior, N(0, T² I), and decode them: a grid of images. "
+        "Pictures' codes need not fill the prior; for samplers that follow them see the report of "
+        "compare.",
     )
     sample.add_argument(
         "--count",
@@ -82,9 +84,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     interpolate.add_argument(
         "--kind",
-        choices=("linear", "slerp"),
+        choices=("linear", "spherical"),
         default="linear",
-        help="linear: straight; slerp: along a great circle (default: %(default)s)",
+        help="linear: straight; spherical: along a great circle (slerp) (default: %(default)s)",
     )
     _add_common(interpolate, "interpolation", ".png", ".gif")
 
@@ -102,7 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
         "traverse",
         help="a picture's code, changed one dimension at a time",
         description="Set one dimension of a picture's code after another to values from -EXTENT to "
-        f"EXTENT and decode: a row for each dimension, which are counted from 0. {FITTED}",
+        "EXTENT and decode: a row for each dimension, which are counted from 0. The image nearest "
+        "to the picture's own value is framed. Values are in units of the prior's standard "
+        f"deviation; the reports go by those of a data set's codes. {FITTED}",
     )
     traverse.add_argument("file", type=_path, metavar="FILE", help="a picture")
     which = traverse.add_mutually_exclusive_group()
@@ -112,8 +116,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=_whole(1, 1024),
         default=8,
         metavar="N",
-        help="how many: those with the most KL to the prior for this picture (of an autoencoder, "
-        "those farthest from 0) (default: %(default)s)",
+        help="how many, at most all: those with the most KL to the prior for this picture (of an "
+        "autoencoder, those farthest from 0) (default: %(default)s)",
     )
     which.add_argument(
         "--dimension",
@@ -150,7 +154,8 @@ def _add_files(command: argparse.ArgumentParser) -> None:
         nargs="+",
         type=_path,
         metavar="FILE",
-        help="a picture; or a folder, for the pictures in it, those in its sub-folders left out",
+        help="a picture; or a folder, for the pictures in it, without those in its sub-folders "
+        "and those that cannot be read",
     )
 
 
@@ -174,8 +179,8 @@ def _add_common(command: argparse.ArgumentParser, name: str, *suffixes: str) -> 
         type=_ending_in(suffixes),
         default=f"{name}{suffixes[0]}",
         metavar="FILE",
-        help=f"a {' or a '.join(suffixes)} to write, or to write anew where it is there "
-        "(default: %(default)s)",
+        help=f"a {' or a '.join(suffixes)} to write, or to write anew where it is there; folders "
+        "are made (default: %(default)s)",
     )
 
 

@@ -13,14 +13,17 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from vaelab.cli.output import printable
+from vaelab.data.pictures import UNREADABLE
 from vaelab.figures.common import Images, to_uint8
 
 SIDE = 96  # pixels: smaller images are enlarged, by a whole number, to at least this
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 FONT_SIZE = 11  # pixels, at least
 INK = "#222222"
+MARK = ("Software", "vaelab")  # in a PNG's text
 STEP_MS, HOLD_MS = 100, 900
 NEARLY_WHITE = 248  # of 255: in an animation's palette made white, as the paper is
 PALETTE_FRAMES = 12  # of an animation, from which its colours are chosen
@@ -31,6 +34,7 @@ class Row:
     images: Images  # (N, C, H, W), floats in [0, 1] or uint8
     captions: Sequence[str] = ()  # above the images
     label: str = ""  # at the left
+    framed: int | None = None  # which image has a frame, beside its pixels
 
 
 def draw_sheet(rows: Sequence[Row]) -> Image.Image:
@@ -38,10 +42,11 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
     size = rows[0].images.shape[-1]
     side = size * -(-SIDE // size)
     gap = side // 24
+    frame = gap // 2
     font = ImageFont.truetype(FONT, max(FONT_SIZE, side // 9))
     line = round(1.4 * font.size)
     labels = max(font.getlength(row.label) for row in rows)
-    margin = round(labels) + 2 * gap if labels else gap
+    margin = round(labels) + 3 * gap if labels else gap
 
     heights = [(line if row.captions else 0) + side + gap for row in rows]
     width = margin + max(len(row.images) for row in rows) * (side + gap)
@@ -58,14 +63,29 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
             pen.text((centre, top - line // 3), shown, INK, font, anchor="ms")
         for i, image in enumerate(to_uint8(row.images)):
             enlarged = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
-            sheet.paste(enlarged, (margin + i * (side + gap), top))
+            left = margin + i * (side + gap)
+            sheet.paste(enlarged, (left, top))
+            if i == row.framed:
+                around = (left - frame, top - frame, left + side + frame - 1, bottom - 1 + frame)
+                pen.rectangle(around, outline=INK, width=frame)
     return sheet
 
 
 def as_png(sheet: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
+    buffer, text = io.BytesIO(), PngInfo()
+    text.add_text(*MARK)
+    sheet.save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
+
+
+def is_sheet(file: Path) -> bool:
+    """Whether `as_png` made it."""
+    key, value = MARK
+    try:
+        with Image.open(file) as image:
+            return image.info.get(key) == value
+    except UNREADABLE:
+        return False
 
 
 def as_gif(frames: Sequence[Image.Image]) -> bytes:

@@ -190,8 +190,12 @@ def read_picture(path: str | Path, shape: tuple[int, int, int]) -> UInt8Array:
             return to_array(image, size, 1 if channels == 1 else 3)
     except UnidentifiedImageError:
         raise UserError(f"{path} is not a picture") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; name one picture") from None
     except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: there is no such home folder
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        if isinstance(error, EOFError) or "truncated" in reason.lower():
+            reason = "the file is cut short"
         raise UserError(f"{path} cannot be read: {reason}") from None
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -17,6 +18,7 @@ from vaelab.figures.common import NAMES, WIDTH, new_figure, show_sheet, tile, to
 
 LABELS = 0.95  # inches beside a panel of traversals
 SMALL = 7.5  # points: numbers in a cell
+FRAME = 2.0  # pixels from a cell's edge to its frame, before the layout is fitted
 LEAST_SHARE, LEAST_D = 0.1, 0.5  # that have the full colour, so that chance does not look strong
 
 
@@ -83,7 +85,7 @@ def draw_factor_matrix(
     highest = max(LEAST_SHARE, *(float(matrix.max()) for matrix in matrices.values()))
     norm = Normalize(0.0, 100.0 * highest)
     for axes, (model, matrix) in zip(panels, matrices.items(), strict=True):
-        _show_matrix(axes, 100.0 * matrix, "{:.0f}", norm, "Blues")
+        _show_matrix(axes, 100.0 * matrix, "{:.0f}".format, norm, "Blues")
         axes.set_yticks(range(len(factors)), [factor.replace("_", " ") for factor in factors])
         axes.set_xticks(range(len(dimensions[model])), [f"z{i}" for i in dimensions[model]])
         if informative < len(dimensions[model]):
@@ -102,16 +104,18 @@ def draw_class_matrix(
 ) -> Figure:
     """How far a dimension sets each class apart; each class's best dimension is framed.
 
+    The scale is that of all models, and at least to LEAST_D.
+
     matrices: model -> (k, K), Cohen's d, NaN where unknown; dimensions: model -> k numbers;
     classes: model -> K names; framed: model -> for each class its row, from 0.
     """
     rows = max(len(matrix) for matrix in matrices.values())
-    figure = new_figure(1.4 + 0.3 * rows)
+    figure = new_figure(1.9 + 0.3 * rows)
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
     highest = max(LEAST_D, *(float(np.nanmax(np.abs(matrix))) for matrix in matrices.values()))
     norm = Normalize(-highest, highest)
     for axes, (model, matrix) in zip(panels, matrices.items(), strict=True):
-        _show_matrix(axes, matrix, "{:+.2f}", norm, "RdBu_r")
+        _show_matrix(axes, matrix, write_signed, norm, "RdBu_r")
         axes.set_yticks(range(len(matrix)), [f"z{i}" for i in dimensions[model]])
         names = list(classes[model])
         turned = {"rotation": 50, "ha": "right", "rotation_mode": "anchor"}
@@ -119,11 +123,27 @@ def draw_class_matrix(
         for column, row in enumerate(framed[model]):
             _frame(axes, row, column)
         axes.set_title(f"{NAMES[model]}: Cohen's d", loc="left")
+    bar = figure.colorbar(
+        ScalarMappable(norm, "RdBu_r"), ax=panels, location="bottom", aspect=50, shrink=0.5
+    )
+    ends = [-highest, 0.0, highest]
+    bar.set_ticks(ends, labels=[write_signed(end) for end in ends])
+    bar.ax.tick_params(length=0, labelsize=8)
     return figure
 
 
+def write_signed(value: float) -> str:
+    """0.834 -> '+0.83', and what rounds to nothing '0.00'."""
+    text = f"{value:+.2f}".replace("-", "−")
+    return "0.00" if text in ("+0.00", "−0.00") else text
+
+
 def _show_matrix(
-    axes: Axes, matrix: NDArray[np.float64], form: str, norm: Normalize, colours: str
+    axes: Axes,
+    matrix: NDArray[np.float64],
+    written: Callable[[float], str],
+    norm: Normalize,
+    colours: str,
 ) -> None:
     """A number in each cell, dark on light or light on dark; a cell of NaN is empty."""
     colour_map = matplotlib.colormaps[colours]
@@ -135,11 +155,10 @@ def _show_matrix(
         if not np.isnan(value):
             red, green, blue, _ = colour_map(norm(value))
             light = 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
-            text = form.format(value).replace("-", "−")
             axes.text(
                 column,
                 row,
-                text,
+                written(value),
                 ha="center",
                 va="center",
                 fontsize=SMALL,
@@ -148,6 +167,11 @@ def _show_matrix(
 
 
 def _frame(axes: Axes, row: int, column: int) -> None:
+    """Within the cell, so that frames of neighbours do not touch."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    x, y = FRAME * (right - left) / axes.bbox.width, FRAME * abs(top - bottom) / axes.bbox.height
+    corner = column - 0.5 + x, row - 0.5 + y
     axes.add_patch(
-        Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=1.2)
+        Rectangle(corner, 1 - 2 * x, 1 - 2 * y, fill=False, edgecolor="black", linewidth=1.2)
     )

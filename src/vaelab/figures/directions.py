@@ -136,26 +136,28 @@ def draw_arithmetic(
 
 
 def draw_auc(
-    names: Sequence[str], auc: Mapping[str, Sequence[float | None]], walked: Sequence[str]
+    names: Sequence[str],
+    auc: Mapping[str, Sequence[float | None]],
+    walked: Sequence[str],
+    ranked: bool = True,
 ) -> Figure:
     """The directions that the encodings hold best, by the mean over models: RANKED at most.
 
-    auc: model -> of each direction; walked: names of those to print in bold.
+    auc: model -> of each direction; walked: names of those to print in bold; ranked: the best
+    first, or else the first RANKED in their own order.
     """
 
     def mean(i: int) -> float:
         known = [value for every in auc.values() if (value := every[i]) is not None]
         return sum(known) / len(known) if known else 0.0
 
-    ranked = sorted(range(len(names)), key=lambda i: -mean(i))[:RANKED]
-    figure = new_figure(1.0 + 0.22 * len(ranked))
+    order = sorted(range(len(names)), key=lambda i: -mean(i) if ranked else i)[:RANKED]
+    figure = new_figure(1.0 + 0.22 * len(order))
     axes = figure.subplots()
     axes.axvline(0.5, color="0.6", linewidth=1, linestyle=":")
-    places = range(len(ranked))
+    places = range(len(order))
     for (model, every), offset in zip(auc.items(), (-0.12, 0.12), strict=True):
-        known = [
-            (value, place) for place, i in enumerate(ranked) if (value := every[i]) is not None
-        ]
+        known = [(value, place) for place, i in enumerate(order) if (value := every[i]) is not None]
         axes.plot(
             [value for value, _ in known],
             [place + offset for _, place in known],
@@ -164,10 +166,10 @@ def draw_auc(
             markersize=5,
             label=NAMES[model],
         )
-    labels = axes.set_yticks(places, [names[i].replace("_", " ") for i in ranked])
-    for tick, i in zip(labels, ranked, strict=True):
+    labels = axes.set_yticks(places, [names[i].replace("_", " ") for i in order])
+    for tick, i in zip(labels, order, strict=True):
         tick.label1.set_fontweight("bold" if names[i] in walked else "normal")
-    axes.set_ylim(len(ranked) - 0.5, -0.5)
+    axes.set_ylim(len(order) - 0.5, -0.5)
     axes.grid(axis="y", color="0.92")
     axes.set_xlabel("AUC of the score on the test split (0.5 is chance)")
     known_values = [value for every in auc.values() for value in every if value is not None]

@@ -8,9 +8,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,11 +21,14 @@ from vaelab.figures.common import COLOURS, DPI, NAMES, WIDTH, Images, new_figure
 
 COLOURED_CLASSES = 10
 LONGEST_NAME = 16  # characters of a class's name that are shown
+INITIALS = 3  # of a class's name, that stand by its mean
+LABEL = (0.085, 0.05)  # room for them, as a share of a map's extent
 LEGEND = 110  # characters of a row of the legend
 LEGEND_ROW = 0.21  # inches
 GREY = "0.75"  # of the classes beyond those
 ONLY = "0.4"  # of a single class
 POINT_NAMES = "ABC"
+CENTRED = 0.01  # of a tile: as near to its centre a point is the tile's own
 THUMBNAIL = 32  # pixels: the longest side of a thumbnail
 FRAME = 2  # pixels about it, in its class's colour
 ACROSS = 24  # thumbnails that would fit beside another on a map
@@ -91,21 +96,23 @@ def draw_encodings(
     tsne: Mapping[str, Array | None],
     labels: NDArray[np.int64],
     class_names: Sequence[str],
+    brightness: Array,
 ) -> Figure:
     """The maps by PCA and, where there are any, under them those by t-SNE.
 
-    pca, tsne: model -> (N, 2); explained: model -> shares of variance; labels: (N,). Large dots on
-    the upper maps: the means of classes.
+    pca, tsne: model -> (N, 2); explained: model -> shares of variance; labels: (N,); brightness:
+    (N,), the images' means in [0, 1], which colour a single class. Framed dots on the upper maps:
+    the means of classes, with the first letters of their names.
     """
     palette = Palette(labels, class_names)
+    values = None if palette.several else brightness
     rows = 1 + any(found is not None for found in tsne.values())
     figure = new_figure(WIDTH / 2 * rows + 0.1 + LEGEND_ROW * palette.rows)
     panels = figure.subplots(rows, len(pca), squeeze=False)
     for axes, (model, uv) in zip(panels[0], pca.items(), strict=True):
-        _scatter(axes, uv, labels, palette)
-        for label, colour in palette.colours.items() if palette.several else ():
-            mean = uv[labels == label].mean(0)
-            axes.plot(*mean, "o", color=colour, markersize=8, markeredgecolor="black")
+        drawn = _scatter(axes, uv, labels, palette, values)
+        if palette.several:
+            _mark_means(axes, uv, labels, palette)
         axes.set_title(f"{NAMES[model]}, PCA", loc="left")
         axes.set_xlabel(f"component 1 ({explained[model][0]:.0%} of the variance)")
         axes.set_ylabel(f"component 2 ({explained[model][1]:.0%})")
@@ -116,20 +123,87 @@ def draw_encodings(
         if found is None:
             axes.text(0.5, 0.5, "the encodings do not vary", ha="center", transform=axes.transAxes)
         else:
-            _scatter(axes, found, labels, palette)
+            _scatter(axes, found, labels, palette, values)
+    if values is not None:
+        figure.colorbar(
+            drawn,
+            ax=list(panels.flat),
+            orientation="horizontal",
+            shrink=0.4,
+            aspect=30,
+            label="mean brightness of the image",
+        )
     palette.legend(figure)
     return figure
 
 
-def _scatter(axes: Axes, uv: Array, labels: NDArray[np.int64], palette: Palette) -> None:
+def _scatter(
+    axes: Axes,
+    uv: Array,
+    labels: NDArray[np.int64],
+    palette: Palette,
+    values: Array | None,
+) -> PathCollection:
+    """Coloured by class, or by values in [0, 1], (N,)."""
     # In an order of chance, so that no class lies on top; grey below.
     order = np.random.default_rng(0).permutation(len(uv))
     order = order[np.argsort(np.isin(labels[order], list(palette.colours)), kind="stable")]
     size = float(np.clip(16_000 / len(uv), 4.0, 20.0))
-    colours = palette.of(labels[order])
+    colours: dict[str, Any] = (
+        {"c": palette.of(labels[order])}
+        if values is None
+        else {"c": values[order], "cmap": "viridis"}
+    )
     u, v = uv[order].T
     axes.set_aspect("equal", "datalim")
-    axes.scatter(u, v, s=size, c=colours, alpha=0.7, linewidths=0)
+    return axes.scatter(u, v, s=size, alpha=0.7, linewidths=0, **colours)
+
+
+def _mark_means(axes: Axes, uv: Array, labels: NDArray[np.int64], palette: Palette) -> None:
+    """A dot at each class's mean, and its first letters as near as there is room."""
+    means = {label: uv[labels == label].mean(0) for label in palette.colours}
+    extent = float(np.ptp(uv, axis=0).max()) or 1.0
+    places = spread_labels(np.array([*means.values()]) / extent, LABEL) * extent
+    for (label, mean), place in zip(means.items(), places, strict=True):
+        colour = palette.colours[label]
+        axes.annotate(
+            palette.names[label][:INITIALS],
+            mean,
+            place,
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            fontweight="bold",
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.2, "shrinkB": 0.0},
+            annotation_clip=False,
+        )
+        axes.plot(*mean, "o", color=colour, markersize=5, markeredgecolor="black", zorder=4)
+
+
+def spread_labels(points: Array, room: tuple[float, float]) -> Array:
+    """Where labels of points stand, so that none covers another or a point.
+
+    points: (K, 2); room: width and height of a label. Each in turn, those farthest from the middle
+    first, takes the nearest free place on a grid of half a label; the nearer to the outer side the
+    better. Returns (K, 2), centres.
+    """
+    size = np.array(room)
+    reach = 2 * len(points) + 4
+    steps = np.arange(-reach, reach + 1)
+    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) * 0.5 * size
+    outwards = points - points.mean(0)
+    places = np.full(points.shape, np.inf)
+    for i in np.argsort(-np.linalg.norm(outwards, axis=1), kind="stable"):
+        candidates = points[i] + grid
+        over_label = (np.abs(candidates[:, None] - places) < size).all(2).any(1)
+        over_point = (np.abs(candidates[:, None] - points) < 0.7 * size).all(2).any(1)
+        cost = np.linalg.norm(grid, axis=1) - 0.5 * grid @ outwards[i] / (
+            np.linalg.norm(outwards[i]) or 1.0
+        )
+        cost[over_label | over_point] = np.inf
+        places[i] = candidates[cost.argmin()]
+    return places
 
 
 def draw_thumbnails(
@@ -204,7 +278,7 @@ def draw_plane(
         side = round(len(images) ** 0.5)
         axes.imshow(tile(images, side, gap=0), extent=squares[model])
         for name, (u, v) in zip(POINT_NAMES, points[model].tolist(), strict=True):
-            _mark(axes, name, u, v)
+            _mark(axes, name, u, v, squares[model], side)
         axes.set_title(NAMES[model], loc="left")
         axes.set_xlabel("along AB (units of z)")
         for axis in (axes.xaxis, axes.yaxis):
@@ -213,17 +287,40 @@ def draw_plane(
     return figure
 
 
-def _mark(axes: Axes, name: str, u: float, v: float) -> None:
-    """A ring where the point is and its letter beside, legible on any ground."""
-    axes.plot(u, v, "o", markersize=9, markerfacecolor="none", color="black", markeredgewidth=3)
-    axes.plot(u, v, "o", markersize=9, markerfacecolor="none", color="white", markeredgewidth=1.5)
+def _mark(
+    axes: Axes,
+    name: str,
+    u: float,
+    v: float,
+    square: tuple[float, float, float, float],
+    side: int,
+) -> None:
+    """A frame about the tile that is the point's own, a ring where it has none, and its letter."""
+    left, right, bottom, _ = square
+    cell = (right - left) / side
+    steps = np.array([u - left, v - bottom]) / cell - 0.5
+    if np.abs(steps - steps.round()).max() < CENTRED:
+        for colour, width in (("black", 3.0), ("white", 1.5)):
+            corner = (u - 0.5 * cell, v - 0.5 * cell)
+            frame = Rectangle(corner, cell, cell, fill=False, color=colour, linewidth=width)
+            axes.add_patch(frame)
+        place, shift = (u - 0.5 * cell, v + 0.5 * cell), (0.0, 0.0)
+    else:
+        for colour, width in (("black", 3.0), ("white", 1.5)):
+            ring: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none"}
+            axes.plot(u, v, "o", color=colour, markeredgewidth=width, **ring)
+        place, shift = (u, v), (8.0, 6.0)
     axes.annotate(
         name,
-        (u, v),
-        (8, 6),
+        place,
+        shift,
         textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=8,
         fontweight="bold",
-        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "black"},
+        zorder=5,
     )
 
 
@@ -308,7 +405,9 @@ def draw_marginals(
                 fontsize=8,
                 loc="left",
             )
-            text = f"sd {sd[model][dimension]:.2f}\nkurtosis {kurtosis[model][dimension]:+.2f}"
+            text = (
+                f"sd {sd[model][dimension]:.2f}, excess kurtosis {kurtosis[model][dimension]:+.2f}"
+            )
             axes.text(
                 0.02,
                 0.97,

@@ -8,6 +8,7 @@ at the second.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ TRIALS = 128  # that arithmetic is measured on
 AVERAGED = 32  # images of each side whose mean stands for a and for b
 SHOWN = 2  # walks from images without it, and from images with it
 CHUNK = 16  # images whose walks are decoded at once
+CONFIDENCE = 1.96  # standard errors within which 95 % of AUCs lie by chance
 STILL = 1e-6  # units of z, or RMSE per pixel; a move no longer than this is rounding
 MEASURES = (  # in a row, of a direction that is walked along
     "share", "share_other",
@@ -168,11 +170,18 @@ class Directions:
     cosines: dict[str, list[list[float | None]]]  # between the chosen; None of one with no length
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each direction and model; a figure that was not measured is None."""
+        """A row for each direction and model; a figure that was not measured is None.
+
+        `chance`: the AUC that chance alone reaches, as `chance_auc`; `beats_chance`: whether the
+        AUC is above it, False where it is not known.
+        """
         walked = {each.group.name: each for each in self.chosen}
         rows = []
         for i, group in enumerate(self.groups):
+            chance = chance_auc(group.test)
             for model, auc in self.auc.items():
+                value = auc[i]
+                beats = value is not None and chance is not None and value > chance
                 found = walked[group.name].measured[model] if group.name in walked else None
                 rows.append(
                     {
@@ -183,7 +192,9 @@ class Directions:
                         "train_without": int((~group.train).sum()),
                         "test_with": int(group.test.sum()),
                         "test_without": int((~group.test).sum()),
-                        "auc": auc[i],
+                        "auc": value,
+                        "chance": chance,
+                        "beats_chance": beats,
                         "length": self.lengths[model][i],
                         **dict.fromkeys(MEASURES),
                         **(found.row() if found else {}),
@@ -251,6 +262,19 @@ def held(direction: Direction, mu: Tensor, inside: NDArray[np.bool_]) -> float |
     if not 0 < inside.sum() < len(inside):
         return None
     return float(roc_auc_score(inside, direction.score(mu).numpy()))
+
+
+def chance_auc(inside: NDArray[np.bool_]) -> float | None:
+    """What the AUC of a score that says nothing stays below in 97.5 % of cases; None as of `held`.
+
+    CONFIDENCE standard errors of the Mann-Whitney statistic where there is no difference (Mann &
+    Whitney 1947). inside: (N,).
+    """
+    members = int(inside.sum())
+    others = len(inside) - members
+    if not members or not others:
+        return None
+    return 0.5 + CONFIDENCE * math.sqrt((members + others + 1) / (12.0 * members * others))
 
 
 def choose(

@@ -33,19 +33,26 @@ class Plane(NamedTuple):
         """uv: (..., 2). Returns the points of latent space, (..., latent_dim)."""
         return self.origin + uv @ self.frame
 
-    def square(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom, top of a square about the three points, with a margin, in (u, v)."""
+    def square(self, side: int) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top of a square about the three points, with a margin, in (u, v).
+
+        Of its side x side cells one is centred at the first point and, unless the two are less than
+        a cell apart, one at the second.
+        """
         low, high = self.coordinates.amin(0), self.coordinates.amax(0)
-        half = 0.5 * (1.0 + MARGIN) * float((high - low).max()) or 1.0
-        u, v = (0.5 * (low + high)).tolist()
-        return u - half, u + half, v - half, v + half
+        cell = (1.0 + MARGIN) * float((high - low).max()) / side or 1.0
+        apart = float(self.coordinates[1, 0])
+        cell = apart / max(int(apart / cell), 1) if apart >= cell else cell
+        middle = 0.5 * (low + high)
+        left, bottom = ((middle / cell - 0.5 * side + 0.5).round() * cell - 0.5 * cell).tolist()
+        return left, left + side * cell, bottom, bottom + side * cell
 
     def grid(self, side: int) -> Tensor:
         """Centres of side x side cells of that square, row by row from the top.
 
         Returns (side * side, latent_dim).
         """
-        left, right, bottom, top = self.square()
+        left, right, bottom, top = self.square(side)
         middles = (torch.arange(side) + 0.5) / side
         u = left + (right - left) * middles
         v = top + (bottom - top) * middles
@@ -219,12 +226,17 @@ def brightness_on_map(coordinates: Tensor, images: NDArray[np.uint8]) -> float |
     uncorrelated: the share is the sum of the squared correlations. images: uint8 (N, C, H, W). None
     where either does not vary.
     """
-    brightness = torch.from_numpy(images.mean(axis=(1, 2, 3))) / 255.0
+    brightness = mean_brightness(images)
     axes = coordinates[:, coordinates.std(0, correction=0) > STILL].double()
     if not axes.shape[1] or not _varies(brightness.unsqueeze(1)):
         return None
     every = torch.cat([brightness.unsqueeze(1), axes], dim=1)
     return float(torch.corrcoef(every.T)[0, 1:].square().sum())
+
+
+def mean_brightness(images: NDArray[np.uint8]) -> Tensor:
+    """images: uint8 (N, C, H, W). Returns (N,), float64 in [0, 1]."""
+    return torch.from_numpy(images.mean(axis=(1, 2, 3))) / 255.0
 
 
 def spread_out(coordinates: Tensor, side: float) -> tuple[list[int], Tensor]:

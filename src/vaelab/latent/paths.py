@@ -242,7 +242,7 @@ class Picture:
 
     @property
     def place(self) -> str:
-        return "own file" if self.number is None else f"test image {self.number:,}"
+        return "own file" if self.number is None else f"test image {self.number}"
 
 
 def shown_pairs(images: ImageArrays, settings: InterpolateSettings) -> list[list[Picture]]:

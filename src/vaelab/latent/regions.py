@@ -44,6 +44,7 @@ class Region(NamedTuple):
     z: Tensor  # (n, latent_dim)
     labels: Tensor | None = None  # (n,), the classes that the images should show
     apart: float | None = None  # of the gap: class means, in standard deviations within a class
+    single: bool = False  # all of one picture, so that no set of images is like them
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
             "Around one encoded image",
             "draws of q(z|x) of the first of the real images",
             draw_posteriors(encoded.test, shown[:1], noise),
-            labels[:1].expand(n),
+            single=True,
         ),
         *(
             Region(
@@ -107,11 +108,11 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
             for k in settings.deciles
         ),
         *_class_regions(encoded.train, torch.tensor(images.train.labels), noise, seed),
-        Region("prior", "Prior", "N(0, I)", noise),
         *(
             Region(f"temperature_{t:g}", f"Temperature {t:g}", f"N(0, {t:g}² I)", t * noise)
             for t in settings.temperatures
         ),
+        Region("prior", "Prior", "N(0, I), temperature 1", noise),
         *(
             Region(
                 f"shell_{q:g}",
@@ -329,7 +330,7 @@ def explore_regions(
     - sharpness, diversity: relative to the real images, None where those have none; `laplacian` and
       `pairwise_rmse` are the same as they are;
     - swd: to the reference half of the real images, of as many samples as that has; of the real
-      images themselves it is the floor; None of a single test image;
+      images themselves it is the floor; None of a single test image, and around one encoded image;
     - nearest: mean distance to the nearest training image, RMSE per pixel;
     - confidence, accuracy: of the linear probe on the encodings of the samples;
     - round_trip: `RoundTrip.miss`; round_trip_rmse: root mean square of the same miss over all
@@ -359,11 +360,11 @@ def explore_regions(
     reference = to_floats(images.test.images[real.reference.numpy()])
     patches = PatchReference(reference, seed=settings.seed) if n else None
 
-    def look(group: Tensor, found: Variation) -> Row:
+    def look(group: Tensor, found: Variation, single: bool = False) -> Row:
         return {
             "sharpness": share(found.sharpness, whole.sharpness),
             "diversity": share(found.diversity, whole.diversity),
-            "swd": patches.distance(group[:n]).mean if patches else None,
+            "swd": patches.distance(group[:n]).mean if patches and not single else None,
             "nearest": found.nearest,
             "laplacian": found.sharpness,
             "pairwise_rmse": found.diversity,
@@ -381,7 +382,8 @@ def explore_regions(
             place = {"model": model, "region": region.key, "name": region.name, "radius": radius}
             back = encode_means(encoded.vae, group)
             read = reader.read(region.z, back, region.labels)
-            rows.append({**place, **look(group, next(variations)), **read, "apart": region.apart})
+            seen = look(group, next(variations), region.single)
+            rows.append({**place, **seen, **read, "apart": region.apart})
     return Explored(named, samples, shown, rows)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,10 @@ from torch import Tensor
 
 from vaelab.latent.variation import STILL, distance, sharpness
 
+Path = tuple[str, str]  # model and kind
+Row = tuple[str, str, str]  # model, kind and group of pairs
+
+CLEAR = 2.0  # standard errors from 0 beyond which a difference is more than chance in the pairs
 HEADLINE = ("detour", "evenness", "sharpness", "contrast", "nearest")
 
 
@@ -34,6 +39,17 @@ class Middle(NamedTuple):
     sharpness: Tensor  # its mean absolute Laplacian / the mean of the two end images'
     contrast: Tensor  # its pixels' standard deviation / the mean of the two end images'
     departure: Tensor  # distance to the end images' cross-fade / distance between them
+
+
+class Difference(NamedTuple):
+    """Of two means over pairs."""
+
+    mean: float
+    error: float  # its standard error
+
+    @property
+    def is_clear(self) -> bool:
+        return abs(self.mean) > CLEAR * self.error
 
 
 @dataclass(frozen=True)
@@ -117,7 +133,7 @@ def measure_paths(paths: Iterable[Tensor], originals: Tensor) -> PathMeasures:
 
 def mean_and_sd(values: Tensor) -> tuple[float | None, float | None]:
     """Over the paths that have the figure; None where none has. values: (P,), NaN where absent."""
-    known = values[~values.isnan()].double()
+    known = _known(values)
     return (float(known.mean()), float(known.std(correction=0))) if len(known) else (None, None)
 
 
@@ -141,7 +157,7 @@ def groups(labels: Tensor) -> dict[str, Tensor]:
 
 
 def table(
-    figures: Mapping[tuple[str, str], Mapping[str, Tensor]], labels: Tensor, measures: Sequence[str]
+    figures: Mapping[Path, Mapping[str, Tensor]], labels: Tensor, measures: Sequence[str]
 ) -> list[dict[str, Any]]:
     """A row for each (model, kind) and group of pairs: mean and sd of each measure over the pairs.
 
@@ -164,6 +180,49 @@ def table(
     return rows
 
 
+def differences(
+    figures: Mapping[Path, Mapping[str, Tensor]], labels: Tensor, measures: Sequence[str]
+) -> dict[tuple[str, Row, Row], Difference]:
+    """Measure, row and other row of `table` -> the first's less the other's.
+
+    Of two paths, of all pairs, as `paired_difference`; of one path, of its pairs within a class
+    and across, as `unpaired_difference`. Left out where fewer than two pairs have the figure.
+    """
+    split = [mask for group, mask in groups(labels).items() if group != "all"]
+    found: dict[tuple[str, Row, Row], Difference | None] = {}
+    for measure in measures:
+        known = {path: every[measure] for path, every in figures.items() if measure in every}
+        for row, other in permutations(known, 2):
+            own, others = known[row], known[other]
+            found[measure, (*row, "all"), (*other, "all")] = paired_difference(own, others)
+        for row, values in known.items():
+            if split:
+                within, across = (values[mask] for mask in split)
+                key = (measure, (*row, "within"), (*row, "across"))
+                found[key] = unpaired_difference(within, across)
+    return {key: difference for key, difference in found.items() if difference is not None}
+
+
+def paired_difference(first: Tensor, second: Tensor) -> Difference | None:
+    """Mean of first - second over the pairs that have both; None where fewer than two have.
+
+    first, second: (P,), of the same pairs, NaN where absent.
+    """
+    each = _known(first - second)
+    return Difference(float(each.mean()), _error(each)) if len(each) > 1 else None
+
+
+def unpaired_difference(first: Tensor, second: Tensor) -> Difference | None:
+    """Of the means, of different pairs, by Welch's error (1947); None of fewer than two figures.
+
+    first: (P,); second: (P',); NaN where absent.
+    """
+    one, two = _known(first), _known(second)
+    if min(len(one), len(two)) < 2:
+        return None
+    return Difference(float(one.mean() - two.mean()), math.hypot(_error(one), _error(two)))
+
+
 def headline(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
     """Of `table`'s rows the few means that a metrics file holds: model -> kind_measure -> mean.
 
@@ -179,6 +238,15 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | N
     for row in every:
         metrics[row["model"]] |= {f"{row['kind']}_{key}": row[key] for key in HEADLINE}
     return metrics
+
+
+def _known(values: Tensor) -> Tensor:
+    return values[~values.isnan()].double()
+
+
+def _error(values: Tensor) -> float:
+    """Standard error of the mean. values: (n,), n > 1."""
+    return float(values.std()) / math.sqrt(len(values))
 
 
 def _over(value: Tensor, whole: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.figures.common import NAMES
-from vaelab.reports.common import Chapter, format_number, markdown_table, wrap
+from vaelab.figures.dimensions import write_signed
+from vaelab.reports.common import ABSENT, Chapter, format_number, markdown_table, wrap
 
 Figures = Mapping[str, Any]
 SCORES = {
@@ -17,10 +18,6 @@ SCORES = {
     "sap": "SAP",
 }
 TOLD = 0.5  # R² from which a factor counts as told
-BETA_TCVAE = (
-    "A beta-TCVAE, which is trained for it, is reported at about 0.50 on dSprites, of other images "
-    "and factors and with the shape not counted (github.com/YannDubs/disentangling-vae, issue 64)"
-)
 MOST_CLASSES = 10  # rows of the table
 
 
@@ -57,9 +54,9 @@ def _percent(share: float) -> str:
     return f"{share:.1%}"
 
 
-def _held(figures: Figures, value: float) -> str:
+def write_held(value: float, unit: str) -> str:
     """A KL in hundredths of a nat; a variance, whose scale is free, in three digits."""
-    return f"{format_number(value)} nats" if figures["unit"] == "nats" else f"{value:.3g}"
+    return f"{format_number(value)} nats" if unit == "nats" else f"{value:.3g}"
 
 
 def _sentence(parts: Sequence[str]) -> str:
@@ -73,11 +70,13 @@ def _sentence(parts: Sequence[str]) -> str:
 def _concentration(models: Mapping[str, Figures]) -> str:
     parts = []
     for model, figures in models.items():
-        whole = "KL" if figures["unit"] == "nats" else "variance of mu"
+        total = f"variance of mu of {figures['total']:.3g}"
+        if figures["unit"] == "nats":
+            total = f"KL of {format_number(figures['total'], 1)} nats"
         if figures["total"] > 0 and figures["latent_dim"] > 1:
             parts.append(
                 f"of {NAMES[model]}'s {figures['latent_dim']} dimensions, {figures['ninety']} hold "
-                f"90% of its {whole} of {_held(figures, figures['total'])}"
+                f"90% of its {total}"
             )
     return _sentence(parts)
 
@@ -95,9 +94,9 @@ def _leading(model: str, figures: Figures, pairs: Figures | None) -> str:
     verb = "holds" if figures["unit"] == "nats" else "has a variance of"
     text = (
         f"{NAMES[model]}'s most informative dimension, z{first['dimension']}, {verb} "
-        f"{_held(figures, first['held'])}. Moved from −2 to +2 standard deviations it changes "
-        f"{_percent(first['pixels'])} of the pixels by more than a tenth of their range "
-        f"(RMSE {format_number(first['rmse'], 3)}){beside}."
+        f"{write_held(first['held'], figures['unit'])}. Moved from −2 to +2 standard "
+        f"deviations it changes {_percent(first['pixels'])} of the pixels by more than a tenth of "
+        f"their range (RMSE {format_number(first['rmse'], 3)}){beside}."
     )
     if others:
         most = max(others, key=lambda row: row["rmse"])
@@ -120,7 +119,7 @@ def _scores(models: Mapping[str, Figures]) -> str:
                 f"dimension to each factor, is {format_number(scores['mig'], 3)} (SAP: "
                 f"{format_number(scores['sap'], 3)})"
             )
-    return f"{_sentence(parts)} {BETA_TCVAE}." if parts else ""
+    return _sentence(parts)
 
 
 def _read(figures: Figures) -> dict[str, float]:
@@ -155,7 +154,8 @@ def _best_class(model: str, figures: Figures) -> str:
     return (
         f"{NAMES[model]}: the class that a single dimension sets apart most in training images is "
         f"*{row['class']}*; in test images that dimension, z{row['dimension']}, does so by "
-        f"d = {_signed(row['separation'])} (standard error {format_number(row['error'])}{chance})."
+        f"d = {write_signed(row['separation'])} (standard error {format_number(row['error'])}"
+        f"{chance})."
     )
 
 
@@ -189,7 +189,10 @@ def _traversals(models: Mapping[str, Figures]) -> str:
         "range in some channel from −2 to +2 standard deviations, mean over up to 64 encoded test "
         "images. RMSE is the root mean square of the change."
     )
-    columns = ["", *(f"{NAMES[m]} {c}" for m in models for c in ("z", "held", "pixels", "RMSE"))]
+    columns = [""]
+    for model, figures in models.items():
+        held = "KL, nats" if figures["unit"] == "nats" else "variance"
+        columns += [f"{NAMES[model]} {column}" for column in ("z", held, "pixels", "RMSE")]
     ranks = range(max(len(figures["dimensions"]) for figures in models.values()))
     rows = []
     for rank in ranks:
@@ -198,7 +201,7 @@ def _traversals(models: Mapping[str, Figures]) -> str:
             row = figures["dimensions"][rank]
             cells += [
                 f"z{row['dimension']}",
-                _held(figures, row["held"]).removesuffix(" nats"),
+                write_held(row["held"], figures["unit"]).removesuffix(" nats"),
                 _percent(row["pixels"]),
                 format_number(row["rmse"], 3),
             ]
@@ -211,7 +214,9 @@ def _traversals(models: Mapping[str, Figures]) -> str:
 
 ![Traversals from test images](latent_explore/traversals_images.png)
 
-{markdown_table(rows, columns)}"""
+{markdown_table(rows, columns)}
+
+All of it: [dimensions.csv](latent_explore/dimensions.csv)."""
 
 
 def _factors(models: Mapping[str, Figures]) -> str:
@@ -281,6 +286,14 @@ def _factors(models: Mapping[str, Figures]) -> str:
 
 {
         wrap(
+            "For scale: a beta-TCVAE, which is trained for such dimensions, is reported at a MIG "
+            "of about 0.50 on dSprites, of other images and factors and with the shape not counted "
+            "(github.com/YannDubs/disentangling-vae, issue 64)."
+        )
+    }
+
+{
+        wrap(
             "The dimensions that tell most of each factor, by mutual information as a share of the "
             f"factor's entropy; by chance about {_percent(chance)} or less."
         )
@@ -305,39 +318,45 @@ def _share(dimension: int | None, share: float | None) -> str:
 def _classes(models: Mapping[str, Figures]) -> str:
     explained = wrap(
         "Cohen's d: the mean of a class's mu less that of all other classes', over their pooled "
-        "standard deviation. For each class the dimension with the largest |d| in training images, "
-        "and its d in test images, so that it is not the largest of many by chance; the standard "
-        "error is that of no difference. Of two Gaussian groups at d = 1, an image of the one lies "
-        "beyond an image of the other 76 times in 100. Each model's classes are in the order of "
-        f"their training |d|, at most {MOST_CLASSES}. The accuracies above are of linear "
-        "discriminant analysis, on the one dimension whose classifier is best on training images, "
-        "and on all of them."
+        "standard deviation; positive where the class lies higher. For each class the dimension "
+        "with the largest |d| in training images, and its d in test images, so that it is not the "
+        "largest of many by chance; the standard error is that of no difference. Of two Gaussian "
+        "groups at d = 1, an image of the one lies beyond an image of the other 76 times in 100. "
+        "The accuracies above are of linear discriminant analysis, which takes each class for a "
+        "Gaussian, all with the same covariance, and names the likeliest: on the one dimension "
+        "whose classifier is best on training images, and on all of them."
     )
-    columns = [f"{NAMES[m]} {c}" for m in models for c in ("class", "z", "d", "error")]
-    ranks = min(MOST_CLASSES, max(len(figures["classes"]) for figures in models.values()))
-    rows = []
-    for rank in range(ranks):
-        cells: list[str] = []
-        for figures in models.values():
-            cells += _class_cells(figures["classes"], rank)
-        rows.append(cells)
+    best: dict[int, int] = {}  # label -> its rank by |d| in training images
+    rows: dict[int, dict[str, Figures]] = {}  # label -> model -> row
+    for model, figures in models.items():
+        for rank, row in enumerate(figures["classes"]):
+            rows.setdefault(row["label"], {})[model] = row
+            best[row["label"]] = min(rank, best.get(row["label"], rank))
+    shown = sorted(sorted(best, key=lambda label: (best[label], label))[:MOST_CLASSES])
+    columns = ["Class", *(f"{NAMES[m]} {c}" for m in models for c in ("z", "d")), "standard error"]
+    table = []
+    for label in shown:
+        every = rows[label]
+        any_row = next(iter(every.values()))
+        cells = [any_row["class"]]
+        for model in models:
+            row = every.get(model)
+            cells += (
+                [f"z{row['dimension']}", write_signed(row["separation"])] if row else [ABSENT] * 2
+            )
+        table.append([*cells, format_number(any_row["error"])])
     text = f"### Classes\n\n{explained}"
-    if rows:
-        text += f"\n\n{markdown_table(rows, columns)}"
+    if table:
+        left = len(best) - len(shown)
+        more = f"\n\nThe {len(shown)} set apart most of {len(best)}." if left else ""
+        legend = wrap(
+            "The figure is of test images. A frame marks each class's best dimension in training "
+            "images; blue is a class that lies lower in the dimension than the others, red one "
+            "that lies higher."
+        )
+        text += f"\n\n{markdown_table(table, columns)}{more}\n\n{legend}"
         text += "\n\n![Dimensions and classes](latent_explore/dimensions_classes.png)"
     return text
-
-
-def _class_cells(classes: Sequence[Figures], rank: int) -> list[str]:
-    if rank >= len(classes):
-        return ["–"] * 4
-    row = classes[rank]
-    name, dimension, error = row["class"], row["dimension"], row["error"]
-    return [name, f"z{dimension}", _signed(row["separation"]), format_number(error)]
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
 
 
 def _name(factor: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -22,40 +21,45 @@ NONE = (
 )
 TABLED = 20  # directions in the first table, at most
 LARGE = 0.5  # a cosine between two directions from which it is a finding
-CONFIDENCE = 1.96  # standard errors within which 95 % of AUCs lie by chance
+MOSTLY = 0.5  # share of the squared change above which a step is mostly one colour
+TABLE = "All of it: [directions.csv](latent_explore/directions.csv)"
 
 
 def directions_chapter(rows: Sequence[Row], chosen: Sequence[str], cosines: Cosines) -> Chapter:
     """rows: for each direction one of each model, as Directions.rows(), none without directions;
     chosen: the names of those walked along; cosines: between these, in their order.
 
-    The findings on walks are means over the directions that a model holds better than by chance.
+    The findings on walks are means over the directions that a model holds better than by chance;
+    where no model holds any of those chosen so, there is nothing of walks at all.
     """
     if not rows:
         return Chapter(HEADING, [], wrap(NONE))
     models = list(dict.fromkeys(row["model"] for row in rows))
     by = {(row["direction"], row["model"]): row for row in rows}
-    names = sorted(
-        dict.fromkeys(row["direction"] for row in rows), key=lambda name: _rank(name, by)
-    )
+    names = list(dict.fromkeys(row["direction"] for row in rows))
+    if any(row["beats_chance"] for row in rows):
+        names.sort(key=lambda name: _rank(name, by))
     beating = {
-        model: [by[name, model] for name in chosen if _beats_chance(by[name, model])]
+        model: [by[name, model] for name in chosen if by[name, model]["beats_chance"]]
         for model in models
     }
     held = {model: every for model, every in beating.items() if every}
-    first = [_holding(names, models, by), _chance(names, models, by)]
     findings = [
-        *(first if held else reversed(first)),
+        _holding(names, models, by),
+        _chance(names, models, by),
         _walks(held),
         _side_effects(held),
+        _shift(held, chosen),
         _arithmetic(held),
         _contamination(held, chosen, cosines),
     ]
-    sections = [_held_section(names, models, by), _walk_section(chosen, models, by)]
-    if any(row["mean_hit"] is not None for row in rows):
-        sections.append(_arithmetic_section(chosen, models, by))
-    if len(chosen) > 1:
-        sections.append(_cosine_section(chosen, models, cosines))
+    sections = [_held_section(names, chosen if held else [], models, by)]
+    if held:
+        sections.append(_walk_section(chosen, models, by))
+        if any(row["mean_hit"] is not None for row in rows):
+            sections.append(_arithmetic_section(chosen, models, by))
+        if len(chosen) > 1:
+            sections.append(_cosine_section(chosen, models, cosines))
     return Chapter(HEADING, [*filter(None, findings)], "\n\n".join(sections))
 
 
@@ -63,19 +67,6 @@ def _rank(name: str, by: Rows) -> float:
     """Falls as the mean AUC over models rises; last where there is none."""
     known = [row["auc"] for (other, _), row in by.items() if other == name and row["auc"]]
     return -sum(known) / len(known) if known else 0.0
-
-
-def _chance_margin(row: Row) -> float:
-    """How far from 0.5 the AUC of a score that says nothing lies in 5 % of cases.
-
-    From the variance of the Mann-Whitney statistic where there is no difference.
-    """
-    inside, outside = row["test_with"], row["test_without"]
-    return CONFIDENCE * math.sqrt((inside + outside + 1) / (12.0 * inside * outside))
-
-
-def _beats_chance(row: Row) -> bool:
-    return row["auc"] is not None and row["auc"] - 0.5 > _chance_margin(row)
 
 
 def _percent(share: float | None) -> str:
@@ -96,90 +87,121 @@ def _other(models: Sequence[str], model: str) -> str:
 
 
 def _holding(names: Sequence[str], models: Sequence[str], by: Rows) -> str:
-    parts = []
-    for model in models:
-        known = [by[name, model] for name in names if by[name, model]["auc"] is not None]
-        if not known:
-            continue
-        best, worst = (pick(known, key=lambda row: row["auc"]) for pick in (max, min))
-        text = f"*{best['direction']}* with an AUC of {format_number(best['auc'])}"
-        if len(known) > 1:
-            text = f"{text} at best and *{worst['direction']}* with {format_number(worst['auc'])}"
-            text += f" at worst (mean over {len(known)}: {format_number(_mean(known, 'auc'))})"
-        parts.append(f"{NAMES[model]}'s encodings hold {text}")
-    return f"Along directions of means, {'; '.join(parts)}; 0.5 is chance." if parts else ""
+    known = [name for name in names if by[name, models[0]]["auc"] is not None]
+    if not any(by[name, model]["beats_chance"] for name in known for model in models):
+        return ""
+    best, least = ([format_number(by[known[i], m]["auc"]) for m in models] for i in (0, -1))
+    named = ", ".join(f"{auc} {NAMES[model]}" for model, auc in zip(models, best, strict=True))
+    if len(known) == 1:
+        return f"Along the direction of means, *{known[0]}* is held (AUC {named}); chance is 0.5."
+    means = [format_number(_mean([by[name, m] for name in known], "auc")) for m in models]
+    return (
+        f"Along directions of means, *{known[0]}* is held best (AUC {named}), *{known[-1]}* least "
+        f"({', '.join(least)}); the mean of {len(known)} is {' and '.join(means)}, and chance 0.5."
+    )
 
 
 def _chance(names: Sequence[str], models: Sequence[str], by: Rows) -> str:
     """Which are held no better than by chance."""
-    lost: dict[str, list[str]] = {}  # the directions, and the models that do not hold them
-    most = 0.0
-    for model in models:
-        rows = [by[name, model] for name in names if by[name, model]["auc"] is not None]
-        within = [row for row in rows if not _beats_chance(row)]
-        if within:
-            which = ", ".join(f"*{row['direction']}*" for row in within)
-            lost.setdefault(which, []).append(NAMES[model])
-            most = max(most, *(0.5 + _chance_margin(row) for row in within))
-    if not lost:
+    known = [by[name, model] for name in names for model in models]
+    known = [row for row in known if row["auc"] is not None]
+    within = [row for row in known if not row["beats_chance"]]
+    if not within:
         return ""
+    most = format_number(max(row["chance"] for row in within))
+    if within == known:
+        ends = [format_number(end(row["auc"] for row in known)) for end in (min, max)]
+        return (
+            f"No direction of means is held better than by chance: the AUCs are {ends[0]} to "
+            f"{ends[1]}, and chance alone reaches {most}; in test images the means of those with "
+            "and of those without do not lie apart along them."
+        )
+    lost: dict[str, list[str]] = {}  # the directions, and the models that do not hold them
+    for model in models:
+        which = ", ".join(f"*{row['direction']}*" for row in within if row["model"] == model)
+        if which:
+            lost.setdefault(which, []).append(NAMES[model])
     parts = [f"{which} ({' and '.join(them)})" for which, them in lost.items()]
     return (
-        f"Within chance, which by itself reaches an AUC of {format_number(most)}, are the "
-        f"directions of {'; and of '.join(parts)}: they do not hold what they are named after, "
-        "and no finding on walks or arithmetic is of them."
+        f"Within chance, which by itself reaches an AUC of {most}, are the directions of "
+        f"{'; and of '.join(parts)}: in test images the means of those with and of those without "
+        "do not lie apart along them, and no finding on walks or arithmetic is of them."
     )
 
 
 def _walks(held: Mapping[str, Sequence[Row]]) -> str:
     if not held:
         return ""
-    moves = [
-        f"from {format_number(start)} to {format_number(_mean(rows, 'without_forth'))} "
-        f"({NAMES[model]})"
-        for model, rows in held.items()
-        if (start := _mean(rows, "without_start")) is not None
-    ]
-    taken = f"takes the mean score of images without {' and '.join(moves)}, and " if moves else ""
     return (
-        f"A step on {taken}makes {_joint(held, 'share', _percent)} of the move asked for; in the "
-        f"eyes of the other model's encoder it makes {_joint(held, 'share_other', _percent)}."
+        "Over steps from −2 to 2, from images with and without, decoded images make "
+        f"{_joint(held, 'share', _percent)} of the move asked for, in the other model's eyes "
+        f"{_joint(held, 'share_other', _percent, named=False)}."
     )
 
 
 def _side_effects(held: Mapping[str, Sequence[Row]]) -> str:
     if not held:
         return ""
-    sharp = _joint(held, "sharpness", format_number)
-    kept = f" and leaves {sharp} of the image's sharpness" if sharp else ""
+    sharp = _joint(held, "sharpness", format_number, named=False)
+    kept = f" and leaves {sharp} of its sharpness" if sharp else ""
     change = _joint(held, "change", lambda value: format_number(value, 3))
-    text = f"A step on or back changes an image by {change} RMSE per pixel{kept}"
-    known = [row for rows in held.values() for row in rows if row["shift"] is not None]
-    if not known:
+    return (
+        f"One step along the direction or back changes an image by {change} RMSE per pixel{kept}."
+    )
+
+
+def _shift(held: Mapping[str, Sequence[Row]], chosen: Sequence[str]) -> str:
+    """What of a step is no shape, but one colour."""
+    along: dict[str, dict[str, list[Row]]] = {}  # direction -> model -> its row, where known
+    for model, rows in held.items():
+        for row in rows:
+            if row["shift"] is not None:
+                along.setdefault(row["direction"], {})[model] = [row]
+    if not along:
+        return ""
+    shares = {name: [row["shift"] for (row,) in each.values()] for name, each in along.items()}
+    ranked = sorted(filter(along.__contains__, chosen), key=lambda name: -min(shares[name]))
+    mostly = [name for name in ranked if min(shares[name]) > MOSTLY]
+    if not mostly:
+        text = f"{_joint(held, 'shift', _percent)} of the squared change of one step is one colour "
+        text += "added all over the image"
+        if len(along) > 1:
+            text += f", most along *{ranked[0]}*: {_joint(along[ranked[0]], 'shift', _percent)}"
         return f"{text}."
-    most = max(known, key=lambda row: row["shift"])
-    text += f"; {_joint(held, 'shift', _percent)} of the squared change is one colour all over it"
-    if len({row["direction"] for row in known}) > 1:
-        text += f", most along *{most['direction']}*: {_percent(most['shift'])}"
-        text += f" ({NAMES[most['model']]})"
+    parts = [f"{_joint(along[name], 'shift', _percent)} along *{name}*" for name in mostly]
+    what = "this direction is" if len(mostly) == 1 else "these directions are"
+    text = (
+        "Of the squared change of one step, one colour added all over the image is "
+        f"{_listed(parts)}: {what} mostly a lightness or a tint, not a shape"
+    )
+    others = [share for name in ranked[len(mostly) :] for share in shares[name]]
+    if others:
+        text += f"; along the others it is {_percent(min(others))} to {_percent(max(others))}"
     return f"{text}."
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def _arithmetic(held: Mapping[str, Sequence[Row]]) -> str:
     counts = [row["averaged"] for rows in held.values() for row in rows if row["averaged"]]
     if not counts:
         return ""
-    single, mean, start, real = (
-        _joint(held, f"{key}_hit", _percent) for key in ("single", "mean", "start", "real")
+    mean = _joint(held, "mean_hit", _percent)
+    single, start, real, mean_other, single_other = (
+        _joint(held, key, _percent, named=False)
+        for key in ("single_hit", "start_hit", "real_hit", "mean_hit_other", "single_hit_other")
     )
-    single_change, mean_change = (
-        _joint(held, f"{key}_change", format_number) for key in ("single", "mean")
+    mean_change, single_change = (
+        _joint(held, f"{key}_change", format_number, named=False) for key in ("mean", "single")
     )
     return (
-        f"What a − b + c gives lies nearer to the images with it in {mean} of trials with means of "
-        f"{min(counts)}, and in {single} with single images, against {start} of the c's as they "
-        f"were and {real} of real images with it; means change c by {mean_change} RMSE per "
-        f"pixel, single images by {single_change}."
+        f"What a − b + c gives is placed nearer to the images with it by the model's own encoder "
+        f"in {mean} of trials with means of {min(counts)} and in {single} with single images, by "
+        f"the other model's in {mean_other} and in {single_other}; the own encoder so places "
+        f"{start} of the c's as they were and {real} of real images with it. Means change c by "
+        f"{mean_change} RMSE per pixel, single images by {single_change}."
     )
 
 
@@ -206,17 +228,23 @@ def _contamination(
     ]
     return (
         f"The directions of *{first}* and *{second}* are not independent: their cosine is "
-        f"{' and '.join(angles)}, and a step along the first is at once {' and '.join(steps)} of a "
-        "step along the second."
+        f"{' and '.join(angles)}, and one step along the first is at once {' and '.join(steps)} of "
+        "a step along the second."
     )
 
 
 def _joint(
-    held: Mapping[str, Sequence[Row]], key: str, written: Callable[[float | None], str]
+    held: Mapping[str, Sequence[Row]],
+    key: str,
+    written: Callable[[float | None], str],
+    named: bool = True,
 ) -> str:
-    """The figure's mean over each model's rows, in words; nothing where it is not known."""
+    """The figure's mean over each model's rows, in words; nothing where it is not known.
+
+    named: with the models' names, which a sentence needs once.
+    """
     return " and ".join(
-        f"{written(value)} ({NAMES[model]})"
+        f"{written(value)} ({NAMES[model]})" if named else written(value)
         for model, rows in held.items()
         if (value := _mean(rows, key)) is not None
     )
@@ -225,28 +253,42 @@ def _joint(
 # --- sections ------------------------------------------------------------------------------------
 
 
-def _held_section(names: Sequence[str], models: Sequence[str], by: Rows) -> str:
+def _held_section(
+    names: Sequence[str], walked: Sequence[str], models: Sequence[str], by: Rows
+) -> str:
+    """walked: those that have more than this section."""
     columns = ["Direction", "against", "images with", "without"]
     columns += [f"{NAMES[model]} {key}" for key in ("AUC", "length") for model in models]
+    bold = walked if len(walked) < len(names) else []
     table = []
     for name in names[:TABLED]:
         row = by[name, models[0]]
         counts = [format_number(row[key]) for key in ("train_with", "train_without")]
         figures = [format_number(by[name, m][key]) for key in ("auc", "length") for m in models]
-        table.append([name, row["rest"], *counts, *figures])
-    left = len(names) - len(table)
-    more = f" {left} more are in `latent_explore/directions.csv`." if left else ""
-    text = wrap(
+        title = f"**{name}**" if name in bold else name
+        table.append([title, row["rest"], *counts, *figures])
+    text = (
         "A direction goes from the mean encoding of the training images without something to the "
         "mean of those with it. The AUC says how well it holds that on the test split: the "
-        "probability that an image with it lies farther along than one without; 0.5 is chance. A "
-        "direction of means is not the best one to tell images apart by, only one to walk along. "
-        f"The length is in units of z.{more}"
+        "probability that an image with it lies farther along than one without; 0.5 is chance. "
     )
-    figure = ""
-    if len(names) > 2:
-        figure = "\n\nWalked along are those in bold.\n\n![AUC](latent_explore/directions_auc.png)"
-    return f"{text}\n\n{markdown_table(table, columns)}{figure}"
+    if walked:
+        text += (
+            "A direction of means is not the best one to tell images apart by, only one to walk "
+            "along. "
+        )
+    else:
+        text += (
+            "None that was chosen is known to be held better than by chance, so none is walked "
+            "along; a classifier of all dimensions may still read something. "
+        )
+    text += "The length is in units of z."
+    if bold:
+        text += " Those in bold are walked along."
+    left = len(names) - len(table)
+    more = f"{left} more are not in this table. " if left else ""
+    figure = "\n\n![AUC](latent_explore/directions_auc.png)" if len(names) > 2 else ""
+    return f"{wrap(text)}\n\n{markdown_table(table, columns)}\n\n{more}{TABLE}.{figure}"
 
 
 def _walk_section(chosen: Sequence[str], models: Sequence[str], by: Rows) -> str:
@@ -270,7 +312,7 @@ def _walk_section(chosen: Sequence[str], models: Sequence[str], by: Rows) -> str
         "model's own encoder and, along its own direction, of the other model's. *Change* is RMSE "
         "per pixel from where the walk begins, *shift* the share of the squared change that is one "
         "colour added all over the image, and *sharpness* a share of what it is at the start; all "
-        "three after one step on or back."
+        "three after one step along the direction or back."
     )
     return f"""### Walks along them
 
@@ -289,18 +331,26 @@ def _arithmetic_section(chosen: Sequence[str], models: Sequence[str], by: Rows) 
     columns = ["Direction"]
     for model in models:
         columns += [f"{NAMES[model]}: c", "single", "means", "real"]
-    keys = ("start_hit", "single_hit", "mean_hit", "real_hit")
-    table = [
-        [name, *(_percent(by[name, model][key]) for model in models for key in keys)]
-        for name in chosen
-    ]
+    table = []
+    for name in chosen:
+        cells = [name]
+        for model in models:
+            row = by[name, model]
+            cells += [
+                f"{_percent(row[f'{key}_hit'])} / {_percent(row[f'{key}_hit_other'])}"
+                for key in ("start", "single", "mean")
+            ]
+            cells.append(_percent(row["real_hit"]))
+        table.append(cells)
     text = wrap(
         "The encoding of an image with it, less that of an image without, plus that of another "
         "without: does what is decoded have it? The table says how often its score, once it is "
         "encoded again, is nearer to the mean with than to the mean without: of c decoded as it "
         "is, of a − b + c with single images, with means of several for a and b, and of real test "
-        "images with it. What single images differ in besides comes along. In the figure four "
-        "stand for the images of a mean."
+        "images with it. Before the stroke by the model's own encoder, which may agree with its "
+        "decoder and with nobody else, behind it by the other model's; real images by the own. "
+        "What single images differ in besides comes along. In the figure four stand for the images "
+        "of a mean."
     )
     return f"""### Arithmetic: a − b + c
 

@@ -22,10 +22,16 @@ def latent_report(dataset: str, latent_dim: int, chapters: Sequence[Chapter]) ->
     return f"""# The latent space: `{dataset}`, {latent_dim} latent dimensions
 
 Where the encodings of test images lie, what is decoded from there and from elsewhere, and what
-single dimensions and directions do, for FC and Conv. All distances between images are root mean
-squares over their pixels, which run from 0 to 1.
+single dimensions and directions do, for the fully connected VAE (FC) and the convolutional one
+(Conv).
 
 {leading}
+
+z is a code of d = {latent_dim} numbers, q(z|x) what the encoder makes of an image x, a Gaussian
+with the mean mu, and q(z) the mixture of these over the test split, the aggregated posterior; the
+prior is N(0, I). Information is in nats. Distances between images are root mean squares over their
+pixels, which run from 0 to 1 (RMSE); SWD is the sliced Wasserstein distance of patches. How all is
+measured is in docs/method.md.
 
 {body}
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,7 +48,7 @@ def map_chapter(
     """
     findings = [
         _radius(images, models, prior),
-        *(_encodings(model, figures, latent_dim) for model, figures in models.items()),
+        *_encodings(models),
         _classes(mapped, models),
         _brightness(models),
         _factors(models),
@@ -66,6 +65,7 @@ def map_chapter(
                 _against_prior(latent_dim, images, models),
                 _table(models, prior),
                 _notes(mapped),
+                "Every dimension: [marginals.csv](latent_explore/marginals.csv).",
                 PLANE,
             ],
         )
@@ -104,12 +104,13 @@ def _radius(images: int, models: Mapping[str, Figures], prior: Figures) -> str:
     subject = (
         f"The encodings of the {images:,} test images, points that nothing held to N(0, I),"
         if _points(models)
-        else f"Draws of q(z|x) of the {images:,} test images"
+        else f"Draws of q(z|x), the encoder's Gaussian for an image x, one for each of the "
+        f"{images:,} test images,"
     )
     return (
-        f"{subject} have a radius of {radii}, mean ± standard deviation, as many draws of N(0, I) "
-        f"one of {_spread(prior)}; {_both(models, 'radius_inside', _percent())} lie between the "
-        f"radii that hold the middle 95% of N(0, I)."
+        f"{subject} have a radius |z| of {radii}, mean ± standard deviation, as many draws of "
+        f"N(0, I) one of {_spread(prior)}; {_both(models, 'radius_inside', _percent())} lie "
+        "between the radii that hold the middle 95% of N(0, I)."
     )
 
 
@@ -117,34 +118,40 @@ def _spread(figures: Figures) -> str:
     return f"{format_number(figures['radius_mean'], 1)} ± {format_number(figures['radius_sd'], 1)}"
 
 
-def _encodings(model: str, figures: Figures, latent_dim: int) -> str:
-    norm, variance, kl, gap = (figures[key] for key in ("norm", "variance", "kl", "marginal_kl"))
-    name, root = NAMES[model], math.sqrt(latent_dim)
-    if not math.isfinite(kl):
-        return (
-            f"The encodings of {name} are points, of norm {format_number(norm * root, 1)} (root "
-            f"mean square; N(0, I): √d = {format_number(root, 1)}) and variance "
-            f"{format_number(variance)} a dimension (N(0, I): 1); nothing held them to it."
+def _encodings(models: Mapping[str, Figures]) -> list[str]:
+    """How much of the KL is the divergence of q(z) from the prior, or what there is instead."""
+    if _points(models):
+        return [
+            f"The encodings have a variance of {_both(models, 'variance', _number(2))} a dimension "
+            "(N(0, I): 1); they are points, and nothing held them to it."
+        ]
+    silent = {model: x for model, x in models.items() if x["kl"] < COLLAPSED}
+    told = {model: x for model, x in models.items() if model not in silent}
+    findings = [
+        f"The mean KL of {NAMES[model]} is {format_number(figures['kl'], 3)} nats: its encodings "
+        "say nothing of the image."
+        for model, figures in silent.items()
+    ]
+    if told:
+        shares = " and ".join(
+            f"{format_number(x['marginal_kl'], 1)} of {format_number(x['kl'], 1)} nats "
+            f"({NAMES[model]})"
+            for model, x in told.items()
         )
-    if kl < COLLAPSED:
-        return (
-            f"The mean KL of {name} is {format_number(kl, 3)} nats: its encodings say nothing of "
-            "the image."
+        findings.append(
+            f"Of the mean KL of q(z|x) from N(0, I), at least {shares} are the divergence of the "
+            f"aggregated posterior, q(z), the mean of q(z|x) over the images: {_filled(told)}. "
+            "What the prior's draws decode to is under [Regions](#regions)."
         )
-    verdict = (
-        "the encodings come close to filling N(0, I), and draws of the prior land where the "
-        "decoder was trained"
-        if gap <= FILLED
-        else "the encodings do not fill N(0, I), and draws of the prior often land where encodings "
-        "are rare and the decoder was little trained"
-    )
-    return (
-        f"Draws of q(z|x) of {name} have a norm of {format_number(norm * root, 1)} (root mean "
-        f"square; N(0, I): √d = {format_number(root, 1)}) and a variance of "
-        f"{format_number(variance)} a dimension (N(0, I): 1). Of their mean KL of "
-        f"{format_number(kl, 1)} nats, at least {format_number(gap, 1)} nats ({gap / kl:.0%}) are "
-        f"the divergence of the aggregated posterior from the prior: {verdict}."
-    )
+    return findings
+
+
+def _filled(models: Mapping[str, Figures]) -> str:
+    verdicts = {True: "comes close to filling N(0, I)", False: "does not fill N(0, I)"}
+    found = {model: figures["marginal_kl"] <= FILLED for model, figures in models.items()}
+    if len(set(found.values())) == 1:
+        return f"it {verdicts[next(iter(found.values()))]}"
+    return ", ".join(f"that of {NAMES[model]} {verdicts[close]}" for model, close in found.items())
 
 
 def _classes(mapped: int, models: Mapping[str, Figures]) -> str:
@@ -230,8 +237,8 @@ def _marginals(models: Mapping[str, Figures], prior: Figures) -> str:
     )
     return (
         f"Single dimensions have standard deviations of {sd}, as many draws of N(0, I) "
-        f"{_ends(prior, 'sd')}; their excess kurtosis is {kurtosis}, of the draws of N(0, I) "
-        f"{_ends(prior, 'kurtosis')}."
+        f"{_ends(prior, 'sd')}; their excess kurtosis (of a Gaussian 0) is {kurtosis}, of the "
+        f"draws of N(0, I) {_ends(prior, 'kurtosis')}."
     )
 
 
@@ -254,7 +261,8 @@ def _collapsed(model: str, figures: Figures, latent_dim: int) -> str:
 
 PLANE = """### A plane through three encodings
 
-The decoded images of a plane of latent space that holds the encodings of three test images.
+The decoded images of a plane of latent space that holds the encodings of three test images: A and B
+are the framed tiles, C lies in the ring, and between two tiles as a rule.
 
 ![A plane through three test images](latent_explore/plane.png)"""
 
@@ -262,8 +270,8 @@ The decoded images of a plane of latent space that holds the encodings of three 
 def _maps(images: int, mapped: int, models: Mapping[str, Figures]) -> str:
     whole = f"all {images:,}" if mapped == images else f"{mapped:,} of the {images:,}"
     text = (
-        f"The means of q(z|x) of {whole} test images in two dimensions: along the two principal "
-        "components of the whole split, in units of z"
+        f"The encodings, means of q(z|x), of {whole} test images in two dimensions: along the two "
+        "principal components of the whole split, in units of z"
     )
     drawn = [figures["trust_tsne"] is not None for figures in models.values()]
     if any(drawn):
@@ -279,9 +287,9 @@ def _maps(images: int, mapped: int, models: Mapping[str, Figures]) -> str:
             "do not vary, and where they have no more than two dimensions anyway."
         )
     text += (
-        " Colours are classes, where there are any; large dots the classes' means. On the maps of "
-        "thumbnails, by t-SNE where there is one, an image is left out where it would cover "
-        "another."
+        " Colours are classes, with a dot and the first letters of its name at each class's mean, "
+        "or where there is one class the images' mean brightness. On the maps of thumbnails, by "
+        "t-SNE where there is one, an image is left out where it would cover another."
     )
     pictures = "\n\n".join(
         f"![Thumbnails on the map of {NAMES[model]}](latent_explore/thumbnails_{model}.png)"

@@ -20,6 +20,7 @@ from vaelab.reports.common import (
 
 Figures = Mapping[str, Mapping[str, Any]]  # region -> measure -> value; real images are `data`
 
+PICTURE = "latent_explore/regions.png"
 LEFT = 1.5  # times a figure of encoded test images, beyond which it is said to have been left
 TIMES = ("swd", "round_trip")  # told as multiples of what encoded test images have
 COLUMNS = {  # measure -> heading and decimals
@@ -34,11 +35,18 @@ COLUMNS = {  # measure -> heading and decimals
 }
 SENSE = {  # too large a figure of these is a sign of leaving the data
     "swd": "SWD",
-    "nearest": "the distance to the nearest training image",
-    "round_trip": "the round trip",
+    "nearest": "nearest training image",
+    "round_trip": "round trip",
 }
+EVIDENCE = {
+    "swd": "SWD",
+    "nearest": "distance to the nearest training image",
+    "round_trip": "round trip (the share of z that is missed)",
+}
+RELATIVE = {"sharpness": "texture", "diversity": "variety"}  # to real images, which have 1
+
 READINGS = {  # what a larger, a smaller and an about equal figure mean
-    "sharpness": ("sharper", "blurrier", "about as sharp"),
+    "sharpness": ("more fine texture", "less fine texture", "as much fine texture"),
     "diversity": ("more varied", "less varied", "about as varied"),
     "swd": ("farther in SWD", "nearer in SWD", "about as far in SWD"),
     "nearest": (
@@ -83,7 +91,7 @@ def regions_chapter(
 
 {defined}
 
-![Samples by region](latent_explore/regions.png)
+![Samples by region]({PICTURE})
 
 The first row holds real test images, the second what the models decode from draws of their
 posteriors, the third draws of the posterior of the first of them.
@@ -96,13 +104,18 @@ posteriors, the third draws of the posterior of the first of them.
 
 {tables}
 
+All of it: [regions.csv](latent_explore/regions.csv).
+
 {_notes(real, models)}
 
-### Region by region
+<details>
+<summary>Every region in words</summary>
 
 {_lead(models)}
 
-{bullets(_region(key, name, models) for key, name in names.items())}"""
+{bullets(_region(key, name, models) for key, name in names.items())}
+
+</details>"""
     return Chapter("Regions", [*filter(None, findings)], body)
 
 
@@ -121,50 +134,105 @@ def _finding(topic: str, models: Mapping[str, Figures], say: Callable[[Figures],
 
 
 def _outwards(models: Mapping[str, Figures]) -> str:
-    """At what radii a model still does what it does with encodings."""
-    stays, ends = [], []
-    for model, figures in models.items():
-        encoded = figures["posterior"]
-        measures = [key for key in SENSE if encoded[key] is not None]
-        tried = sorted(_uniform(figures), key=lambda found: found["radius"])
-        within = [x for x in tried if all(_stays(x[key], encoded[key]) for key in measures)]
-        stays.append(f"with {NAMES[model]} {_radii(within, 'at')} {_radii(tried, '(of')} tried)")
-        if len(within) < len(tried):
-            beyond = max((x for x in tried if x not in within), key=lambda found: found["radius"])
-            ends.append(
-                f"{NAMES[model]} at {format_number(beyond['radius'])} √d: "
-                f"{_figures(beyond, measures)}; of encodings: {_figures(encoded, measures)}."
-            )
-    told = _listed([SENSE[key] for key in measures])
-    return " ".join(
-        [
-            "Going outwards in uniform directions, what is decoded stays within "
-            f"{LEFT:g} times what decoded encodings have, by {told}, {_listed(stays)}.",
-            *ends,
-        ]
+    """At what radii uniform directions decode as encodings do, by all measures that are known."""
+    measures = [
+        key for key in SENSE if all(x["posterior"][key] is not None for x in models.values())
+    ]
+    within = {
+        model: [x for x in _uniform(figures) if _within(x, figures["posterior"], measures)]
+        for model, figures in models.items()
+    }
+    if not any(within.values()):
+        return f"{_nowhere(models, measures)} [Look]({PICTURE})."
+    where = _listed(
+        [f"at {_where(x, models[model])} ({NAMES[model]})" for model, x in within.items()]
+    )
+    farthest = [_uniform(figures)[-1] for figures in models.values()]
+    failed = not any(x in found for x, found in zip(farthest, within.values(), strict=True))
+    beyond = f", and not at {_radii(farthest[:1])}" if failed else ""
+    return (
+        f"Decoded from uniform directions, images are within {LEFT:g} times decoded encodings by "
+        f"{_listed([SENSE[key] for key in measures])} {where}, of the radii tried{beyond}. These "
+        f"measures see patches, pixels and codes, not scenes: [look]({PICTURE})."
     )
 
 
-def _radii(regions: Sequence[Mapping[str, Any]], before: str) -> str:
-    if not regions:
-        return "at no radius"
-    return f"{before} {_listed([format_number(found['radius']) for found in regions])} √d"
+def _where(within: Sequence[Mapping[str, Any]], figures: Figures) -> str:
+    if len(within) == len(_uniform(figures)):
+        return "every radius"
+    return _radii(within) if within else "no radius"
+
+
+def _nowhere(models: Mapping[str, Figures], measures: Sequence[str]) -> str:
+    """Of models that stay within LEFT times at no radius."""
+    own = {
+        model: x
+        for model, figures in models.items()
+        for x in _uniform(figures)
+        if abs(x["radius"] - figures["posterior"]["radius"]) <= SAME * x["radius"]
+    }
+    verdict = (
+        f"Uniform directions decode worse than encodings (some measure over {LEFT:g} times theirs) "
+        "at every radius tried"
+    )
+    if len(own) < len(models):
+        return f"{verdict}."
+    radii = ", ".join(f"{_radii([x])} {NAMES[model]}" for model, x in own.items())
+    worst = [
+        (_ratio(x[key], models[model]["posterior"][key]), model, key)
+        for model, x in own.items()
+        for key in measures
+    ]
+    _, model, key = max(worst)
+    found, encoded = (
+        format_number(x[key], min(COLUMNS[key][1], 2))
+        for x in (own[model], models[model]["posterior"])
+    )
+    return (
+        f"{verdict}, the encodings' own ({radii}) among them: where a code lies matters by "
+        f"direction, not by distance alone. There {NAMES[model]}'s {EVIDENCE[key]} is {found}, of "
+        f"encodings {encoded}."
+    )
+
+
+def _radii(regions: Sequence[Mapping[str, Any]]) -> str:
+    return f"{_listed([format_number(found['radius']) for found in regions])} √d"
 
 
 def _uniform(figures: Figures) -> list[Mapping[str, Any]]:
-    return [found for key, found in figures.items() if key == "far" or key.startswith("shell_")]
+    """The regions of uniform directions, from the origin outwards."""
+    tried = [found for key, found in figures.items() if key == "far" or key.startswith("shell_")]
+    return sorted(tried, key=lambda found: found["radius"])
 
 
-def _stays(value: float | None, encoded: float) -> bool:
-    return value is not None and value <= LEFT * encoded
+def _within(found: Mapping[str, Any], encoded: Mapping[str, Any], measures: Sequence[str]) -> bool:
+    return all(_ratio(found[key], encoded[key]) <= LEFT for key in measures)
+
+
+def _ratio(value: float | None, encoded: float) -> float:
+    """Infinite where the value is not known."""
+    if value is None:
+        return math.inf
+    if not encoded:
+        return math.inf if value else 0.0
+    return value / encoded
 
 
 def _prior(models: Mapping[str, Figures]) -> str:
     def say(figures: Figures) -> str:
         prior, encoded = figures["prior"], figures["posterior"]
-        return _compare(prior, encoded, ["sharpness", "diversity", *SENSE])
+        return _compare(prior, encoded, [*RELATIVE, *SENSE])
 
-    return _finding("Samples of the prior, beside decoded encodings of test images", models, say)
+    real = _relative(models, list(RELATIVE))
+    topic = f"Samples of the prior, beside decoded encodings (of test images{real})"
+    return _finding(topic, models, say)
+
+
+def _relative(models: Mapping[str, Figures], measures: Sequence[str]) -> str:
+    """That real images have 1 in these, of those that are known."""
+    real = next(iter(models.values()))["data"]
+    known = [RELATIVE[key] for key in measures if real[key] is not None]
+    return f"; {_listed(known)} of real images: 1" if known else ""
 
 
 def _density(models: Mapping[str, Figures]) -> str:
@@ -176,8 +244,8 @@ def _density(models: Mapping[str, Figures]) -> str:
     def say(figures: Figures) -> str:
         parts = []
         for measure, name in (
-            ("sharpness", "sharpness"),
-            ("nearest", SENSE["nearest"]),
+            ("sharpness", "texture"),
+            ("nearest", "the distance to the nearest training image"),
             ("round_trip", "the round trip's miss"),
         ):
             values = [figures[key][measure] for key in keys]
@@ -187,7 +255,8 @@ def _density(models: Mapping[str, Figures]) -> str:
         return _listed(parts)
 
     deciles = ", ".join(key.removeprefix("decile_") for key in keys)
-    topic = f"Encodings from the rarest to the densest tenth (tenths {deciles})"
+    real = _relative(models, ["sharpness"])
+    topic = f"Encodings from the rarest to the densest tenth (tenths {deciles}{real})"
     return _finding(topic, models, say)
 
 
@@ -213,10 +282,9 @@ def _classes(models: Mapping[str, Figures]) -> str:
 
 def _region(key: str, name: str, models: Mapping[str, Figures]) -> str:
     def say(figures: Figures) -> str:
-        found, real = figures[key], figures["data"]
+        found, real, encoded = figures[key], figures["data"], figures["posterior"]
         read = [_read(found, real, measure) for measure in READINGS if measure not in TIMES]
-        beside = figures["data" if key == "posterior" else "posterior"]
-        read += [_times(found, beside, measure) for measure in TIMES]
+        read += [_times(found, encoded, measure) for measure in TIMES]
         return ", ".join(filter(None, read))
 
     return _finding(f"**{name}**", models, say)
@@ -233,7 +301,8 @@ def _read(found: Mapping[str, Any], other: Mapping[str, Any], measure: str) -> s
 def _times(found: Mapping[str, Any], other: Mapping[str, Any], measure: str) -> str:
     if found[measure] is None:
         return ""
-    factor = f" ({found[measure] / other[measure]:.1f} times)" if other[measure] else ""
+    told = found is not other and other[measure]
+    factor = f" ({found[measure] / other[measure]:.1f} times)" if told else ""
     return f"{_figures(found, [measure])}{factor}"
 
 
@@ -294,15 +363,19 @@ def _table(figures: Figures) -> str:
 def _lead(models: Mapping[str, Figures]) -> str:
     """What the sentences on the regions compare with."""
 
-    def say(figures: Figures) -> str:
-        known = _known_measures(figures)
-        told = [key for key in ("nearest", "confidence", *TIMES) if key in known]
-        return _figures(figures["data"], told)
+    def of(region: str, measures: Sequence[str]) -> str:
+        told = {
+            model: _figures(x[region], [key for key in measures if x[region][key] is not None])
+            for model, x in models.items()
+        }
+        return f"({'; '.join(f'{NAMES[model]}: {text}' for model, text in told.items() if text)})"
 
     return wrap(
-        f"In words beside the real test images, “about” being within {SAME:.0%}; SWD and round "
-        "trip as multiples of what encoded test images have, and those of these as multiples of "
-        f"what the real images have. {_finding('Of these', models, say)}"
+        f"Beside the real test images {of('data', ['nearest', 'confidence'])}, "
+        f"“about” being within {SAME:.0%}; SWD and round trip in multiples of what encoded test "
+        f"images have {of('posterior', TIMES)}{_relative(models, list(RELATIVE))}.".replace(
+            " ()", ""
+        )
     )
 
 
@@ -313,12 +386,13 @@ def _known_measures(figures: Figures) -> list[str]:
 def _notes(real: int, models: Mapping[str, Figures]) -> str:
     notes = {
         "radius": "mean norm of z in units of √d; N(0, I) lies at about 1.",
-        "sharpness": "mean absolute Laplacian of the images, relative to the real test images; "
-        "above 1 is texture that real images do not have.",
+        "sharpness": "fine texture: mean absolute Laplacian of the images, relative to the real "
+        "test images; above 1 is texture that real images do not have, such as noise.",
         "diversity": "mean distance between two of the images, relative to the real test images.",
         "swd": f"sliced Wasserstein distance of patches to {real:,} other real test images, in "
         "thousandths of their standard deviation; what real images have is its floor. It compares "
-        "sets: a region of few kinds of image lies far, however good each image is.",
+        "sets: a region of few kinds of image lies far, however good each image is, and around one "
+        "image it would say nothing.",
         "nearest": "mean distance to the nearest training image. All distances are root mean "
         "squares over pixels, which run from 0 to 1. A blurred image lies near many others, so a "
         "small distance is no sign of copying; a larger one than real test images have is a sign "
@@ -333,5 +407,4 @@ def _notes(real: int, models: Mapping[str, Figures]) -> str:
         "for.",
     }
     known = _known_measures(next(iter(models.values())))
-    blind = "None of these sees whether a whole picture shows anything."
-    return bullets([*(f"**{COLUMNS[key][0]}**: {notes[key]}" for key in known), blind])
+    return bullets(f"**{COLUMNS[key][0]}**: {notes[key]}" for key in known)
