@@ -120,7 +120,7 @@ def test_findings_of_factors() -> None:
     assert (
         "FC: the factor that a linear map of all dimensions reads best is *background hue*, with "
         "an R² of 0.99; the single dimension that tells most of it, z5, tells 16.5% of its "
-        "entropy, the next, z9, 14.8% (by chance: about 1.2%)." in found.findings
+        "entropy, the next, z9, 14.8% (any one dimension by chance: about 1.2%)." in found.findings
     )
     assert "| FC | 0.40 | 0.99 | – |" in found.body
     assert "| FC | 0.017 | 0.300 | – | 0.600 | 0.050 |" in found.body
@@ -138,7 +138,7 @@ def test_too_few_images_for_the_scores() -> None:
 def test_a_single_dimension_has_no_next() -> None:
     rows = [row | {"next": None, "next_information": None} for row in of_factors()["factors"]]
     found = chapter(of_factors(factors=rows))
-    assert "tells 16.5% of its entropy (by chance" in " ".join(found.findings)
+    assert "tells 16.5% of its entropy (any one dimension by chance" in " ".join(found.findings)
     assert "| x | z5: 16.5% | – |" in found.body
 
 

@@ -82,7 +82,7 @@ def codes(count: int, seed: int, axis: Tensor | None = None) -> tuple[Tensor, np
 
 def group(inside: Sequence[bool] | np.ndarray, name: str = "it") -> Group:
     every = np.asarray(inside, bool)
-    return Group(name, f"not {name}", every, every)
+    return Group(name, f"not {name}", every, every, every)
 
 
 def settings(wanted: int | list[str], seed: int = 0) -> LatentExploreSettings:
@@ -170,9 +170,9 @@ def test_chance_is_that_of_the_mann_whitney_statistic():
     rng = np.random.default_rng(0)
     one = Direction(torch.zeros(1).double(), torch.ones(1).double())
     draws = [held(one, torch.from_numpy(rng.normal(size=(300, 1))), inside) for _ in range(400)]
-    assert np.quantile(draws, 0.975) == pytest.approx(chance_auc(inside), abs=0.015)
-    assert chance_auc(inside[:40]) is None
-    assert chance_auc(~inside[:40]) is None
+    assert np.quantile(draws, 0.975) == pytest.approx(chance_auc(inside, 1), abs=0.015)
+    assert chance_auc(inside[:40], 1) is None
+    assert chance_auc(~inside[:40], 1) is None
 
 
 def test_encodings_that_do_not_vary_have_no_direction():
@@ -355,7 +355,7 @@ def test_explore():
     ]  # fmt: skip
     assert all(row.keys() == rows[0].keys() for row in rows)
     assert rows[0]["without_forth"] == pytest.approx(rows[0]["without_start"] + 1, abs=1e-3)
-    assert rows[0]["chance"] == chance_auc(found.groups[0].test)
+    assert rows[0]["chance"] == chance_auc(found.groups[0].test, len(found.groups))
     assert (rows[0]["beats_chance"], rows[2]["beats_chance"]) == (True, False)
     assert rows[0]["train_with"] == rows[0]["test_without"] == 30
     assert rows[2]["share"] is None

@@ -243,7 +243,7 @@ class InterpolateSettings(Section):
 
 
 class LatentExploreSettings(Section):
-    samples: Annotated[int, Field(ge=8, le=4096)]  # for each region
+    samples: Annotated[int, Field(ge=8, le=1024)]  # for each region
     shells: Annotated[
         list[Annotated[Float, Field(gt=0, lt=1)]],
         Field(min_length=1, max_length=6),

@@ -160,7 +160,12 @@ def _attributes(
             lines = read(found[0]).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError:
             raise UserError(f"{where} is not UTF-8; save it as UTF-8") from None
-    header, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row] or [[]]
+    try:
+        header, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row] or [[]]
+    except csv.Error as error:
+        raise UserError(
+            f"{where} is no table ({error}); look for a quote that does not end"
+        ) from None
     if "file" not in header or len(header) < 2 or len(set(header)) < len(header) or "" in header:
         raise UserError(
             f"{where} begins with {','.join(header)!r}; it needs a column `file`, and a column of "

@@ -195,13 +195,15 @@ def read_classes(
     """How well classes are told by one dimension, and by all: linear discriminant analysis.
 
     mu: (N, latent_dim); labels: (N,). seed: of which CLASSIFIED training images are taken. None
-    where the training labels group nothing (all alike, or no two), or the code is constant.
+    where the training labels group nothing (all alike, or no two), or no dimension varies within a
+    class, for which there is no such classifier.
     """
     rows = probe_rows(len(train_mu), CLASSIFIED, seed)
     x, y = train_mu[rows].double().numpy(), train_labels[rows].numpy()
     test_x, test_y = test_mu.double().numpy(), test_labels.numpy()
     present, counts = np.unique(y, return_counts=True)
-    varying = np.flatnonzero(x.std(0) > CONSTANT)
+    centred = np.concatenate([x[y == label] - x[y == label].mean(0) for label in present])
+    varying = np.flatnonzero(centred.std(0) > CONSTANT)
     if not 1 < len(present) < len(y) or not len(varying):
         return None
     fits = [_discriminant(x[:, [i]], y).score(x[:, [i]], y) for i in varying]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ TRIALS = 128  # that arithmetic is measured on
 AVERAGED = 32  # images of each side whose mean stands for a and for b
 SHOWN = 2  # walks from images without it, and from images with it
 CHUNK = 16  # images whose walks are decoded at once
-CONFIDENCE = 1.96  # standard errors within which 95 % of AUCs lie by chance
+TAIL = 0.025  # how often chance alone may go beyond what is called chance
 STILL = 1e-6  # units of z, or RMSE per pixel; a move no longer than this is rounding
 MEASURES = (  # in a row, of a direction that is walked along
     "share", "share_other",
@@ -52,7 +52,8 @@ class Group(NamedTuple):
     name: str
     rest: str  # what the other images are called
     train: NDArray[np.bool_]  # (N,): which training images are in it
-    test: NDArray[np.bool_]  # the same of the test split
+    val: NDArray[np.bool_]  # the same of the validation split
+    test: NDArray[np.bool_]  # and of the test split
 
 
 class Direction(NamedTuple):
@@ -178,7 +179,7 @@ class Directions:
         walked = {each.group.name: each for each in self.chosen}
         rows = []
         for i, group in enumerate(self.groups):
-            chance = chance_auc(group.test)
+            chance = chance_auc(group.test, len(self.groups))
             for model, auc in self.auc.items():
                 value = auc[i]
                 beats = value is not None and chance is not None and value > chance
@@ -203,15 +204,15 @@ class Directions:
         return rows
 
     def metrics(self) -> dict[str, dict[str, float | None]]:
-        """For each model, means over all directions (auc) and over the chosen ones."""
-        rows = self.rows()
-        return {
-            model: {
-                key: _mean([row[key] for row in rows if row["model"] == model])
-                for key in ("auc", "share", "share_other", "mean_hit")
+        """For each model, means over all directions (auc), and over the chosen that beat chance."""
+        metrics = {}
+        for model in self.auc:
+            rows = [row for row in self.rows() if row["model"] == model]
+            metrics[model] = {"auc": _mean([row["auc"] for row in rows])} | {
+                key: _mean([row[key] for row in rows if row["beats_chance"]])
+                for key in ("share", "share_other", "mean_hit")
             }
-            for model in self.auc
-        }
+        return metrics
 
 
 def groups(images: ImageArrays) -> list[Group]:
@@ -220,21 +221,20 @@ def groups(images: ImageArrays) -> list[Group]:
     Of two classes the second against the first. Left out is what no training image has, or every
     one, and a class that is an attribute or its opposite.
     """
-    train, test, meta = images.train, images.test, images.meta
+    meta, splits = images.meta, (images.train, images.val, images.test)
     found = []
     for i, name in enumerate(meta.attribute_names):
-        inside, inside_test = (
-            split.attributes[:, i] == 1 for split in (train, test) if split.attributes is not None
-        )
-        found.append(Group(name, f"not {name}", inside, inside_test))
+        inside = [split.attributes[:, i] == 1 for split in splits if split.attributes is not None]
+        found.append(Group(name, f"not {name}", *inside))
     known = [group.train for group in found]
-    present = np.unique(train.labels).tolist()
+    present = np.unique(images.train.labels).tolist()
     for label in present[-1:] if len(present) == 2 else present:
         name = meta.class_names[label]
+        name = f"class {name}" if name in meta.attribute_names else name
         rest = meta.class_names[present[0]] if len(present) == 2 else f"not {name}"
-        inside = train.labels == label
-        if not any(np.array_equal(inside, every ^ flip) for every in known for flip in (0, 1)):
-            found.append(Group(name, rest, inside, test.labels == label))
+        group = Group(name, rest, *(split.labels == label for split in splits))
+        if not any(np.array_equal(group.train, every ^ flip) for every in known for flip in (0, 1)):
+            found.append(group)
     return [group for group in found if 0 < group.train.sum() < len(group.train)]
 
 
@@ -264,17 +264,20 @@ def held(direction: Direction, mu: Tensor, inside: NDArray[np.bool_]) -> float |
     return float(roc_auc_score(inside, direction.score(mu).numpy()))
 
 
-def chance_auc(inside: NDArray[np.bool_]) -> float | None:
-    """What the AUC of a score that says nothing stays below in 97.5 % of cases; None as of `held`.
+def chance_auc(inside: NDArray[np.bool_], tried: int) -> float | None:
+    """What the AUCs of `tried` scores that say nothing all stay below in 97.5 % of cases, or more.
 
-    CONFIDENCE standard errors of the Mann-Whitney statistic where there is no difference (Mann &
-    Whitney 1947). inside: (N,).
+    By the Mann-Whitney statistic's normal approximation where there is no difference (Mann &
+    Whitney 1947), and Bonferroni's bound for several. inside: (N,). None as of `held`.
     """
+    from scipy.stats import norm
+
     members = int(inside.sum())
     others = len(inside) - members
     if not members or not others:
         return None
-    return 0.5 + CONFIDENCE * math.sqrt((members + others + 1) / (12.0 * members * others))
+    errors = float(norm.isf(TAIL / tried))
+    return 0.5 + errors * math.sqrt((members + others + 1) / (12.0 * members * others))
 
 
 def choose(
@@ -282,8 +285,9 @@ def choose(
 ) -> list[int]:
     """Which directions to walk along: those named, or so many that are held best.
 
-    auc: of each model, for each group; what counts is the mean over models. Raises UserError where
-    a name is not that of a group.
+    auc: of each model, for each group, on the validation split, so that what is measured on the
+    test split is not of directions picked there; what counts is the mean over models. Raises
+    UserError where a name is not that of a group.
     """
     if isinstance(wanted, int):
         means = [_mean([each[i] for each in auc]) or 0.0 for i in range(len(groups))]
@@ -325,14 +329,18 @@ def explore(
         return None
     inside = np.stack([group.train for group in found], axis=1)
     vectors = {model: directions(each.train.mu, inside) for model, each in encoded.items()}
-    auc = {
-        model: [
-            held(direction, each.test.mu, group.test)
-            for direction, group in zip(vectors[model], found, strict=True)
-        ]
-        for model, each in encoded.items()
-    }
-    numbers = choose(found, list(auc.values()), settings.directions)
+
+    def of_all(split: Literal["val", "test"]) -> dict[str, list[float | None]]:
+        return {
+            model: [
+                held(direction, getattr(each, split).mu, getattr(group, split))
+                for direction, group in zip(vectors[model], found, strict=True)
+            ]
+            for model, each in encoded.items()
+        }
+
+    auc = of_all("test")
+    numbers = choose(found, list(of_all("val").values()), settings.directions)
     chosen = []
     for i in numbers:
         drawn = draw(found[i], settings.seed)

@@ -109,13 +109,15 @@ def tsne(mu: Tensor, seed: int) -> Tensor | None:
     begins at the principal components (Kobak & Berens 2019), so that what chance decides is little.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     if len(mu) < FEWEST or mu.shape[1] <= 2 or not _varies(mu):
         return None
     start = principal_components(mu).coordinates
     start = START * start / start[:, 0].std(correction=0)
     model = TSNE(perplexity=perplexity(len(mu)), init=start.numpy(), random_state=seed)
-    return torch.from_numpy(model.fit_transform(mu.double().numpy()))
+    with threadpool_limits(1):  # its threads' sums come in no fixed order
+        return torch.from_numpy(model.fit_transform(mu.double().numpy()))
 
 
 class EncodingMap(NamedTuple):

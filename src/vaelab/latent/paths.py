@@ -186,14 +186,14 @@ def _relax(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
 
     best = start
-    with torch.no_grad():
-        before = after = energy(decoder, log_density, start)
+    current = energy(decoder, log_density, start + scale * (waves @ amplitudes))
+    before = after = current.detach()
     for _ in range(iterations):
-        z = start + scale * (waves @ amplitudes)
-        current = energy(decoder, log_density, z)
         (amplitudes.grad,) = torch.autograd.grad(current.sum(), amplitudes)
         optimiser.step()
         schedule.step()
+        z = start + scale * (waves @ amplitudes)
+        current = energy(decoder, log_density, z)
         better = current.detach() < after
         best = torch.where(better[:, None, None], z.detach(), best)
         after = torch.where(better, current.detach(), after)

@@ -143,7 +143,7 @@ def _best_read(model: str, figures: Figures) -> str:
     )
     if row["next"] is not None:
         text += f", the next, z{row['next']}, {_percent(row['next_information'])}"
-    return f"{text} (by chance: about {_percent(row['chance'])})."
+    return f"{text} (any one dimension by chance: about {_percent(row['chance'])})."
 
 
 def _best_class(model: str, figures: Figures) -> str:
@@ -295,7 +295,7 @@ def _factors(models: Mapping[str, Figures]) -> str:
 {
         wrap(
             "The dimensions that tell most of each factor, by mutual information as a share of the "
-            f"factor's entropy; by chance about {_percent(chance)} or less."
+            f"factor's entropy; any one dimension has about {_percent(chance)} or less by chance."
         )
     }
 

@@ -276,21 +276,28 @@ def _each_model(measure: str, values: Sequence[float]) -> str:
 
 def _against_the_fade(table: _Table, near_ends: float) -> list[str]:
     """What the middles are beside that of the cross-fade."""
-    originals = _number("nearest", near_ends)
     return [
-        _beside_fade(table, "contrast", "Contrast of the middle over that of its ends", 1),
-        _beside_fade(table, "sharpness", "Sharpness of the middle over that of its ends", 1),
-        _beside_fade(
-            table,
-            "nearest",
-            f"Distance of the middle to the nearest training image (of the originals: {originals})",
-            -1,
-        ),
+        _beside_fade(table, "contrast", "Contrast of the middle over that of its ends"),
+        _beside_fade(table, "sharpness", "Sharpness of the middle over that of its ends"),
+        _nearest(table, near_ends),
     ]
 
 
-def _beside_fade(table: _Table, measure: str, what: str, sign: int) -> str:
-    """All paths' figures, and which beat the cross-fade's. sign: 1: by more, -1: by less."""
+def _nearest(table: _Table, near_ends: float) -> str:
+    """Without a verdict: what is blurred or averaged lies nearer, and the fades are both."""
+    fade, every = table.get("nearest", *CROSS_FADE), table.listings("nearest")
+    if fade is None or not every:
+        return ""
+    originals = _number("nearest", near_ends)
+    return (
+        f"Distance of the middle to the nearest training image: originals {originals}; cross-fade "
+        f"{_number('nearest', fade)}; {every}. To be nearer is no merit by itself: averages and "
+        "blurred images lie near many."
+    )
+
+
+def _beside_fade(table: _Table, measure: str, what: str) -> str:
+    """All paths' figures, and which are above the cross-fade's."""
     fade = table.get(measure, *CROSS_FADE)
     every = table.listings(measure)
     if fade is None or not every:
@@ -302,9 +309,9 @@ def _beside_fade(table: _Table, measure: str, what: str, sign: int) -> str:
     }
     if None in found.values():
         return text
-    winners = [_name(*path) for path, way in found.items() if way == sign]
+    winners = [_name(*path) for path, way in found.items() if way == 1]
     which = _and(winners) if winners else "none"
-    return f"{text} {'Above' if sign > 0 else 'Below'} the cross-fade: {which}."
+    return f"{text} Above the cross-fade: {which}."
 
 
 def _straightness(table: _Table) -> list[str]:
