@@ -10,11 +10,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from PIL import Image
-from toys import Recorder, assert_links_work, contents, save_models, write_data, write_params
+from scipy.spatial.distance import cdist
+from torch import Tensor
+from toys import (
+    Recorder,
+    assert_links_work,
+    contents,
+    image_arrays,
+    save_models,
+    write_data,
+    write_params,
+)
 
 import interpolate
 from vaelab.errors import UserError
+from vaelab.latent.paths import draw_pairs, slerp
+from vaelab.models import Posterior
+from vaelab.samplers import fit_mixture
+from vaelab.settings import load_settings
 
 METRICS = Path("metrics/toys/interpolate.json")
 REPORT = Path("reports/toys/interpolate.md")
@@ -115,3 +131,60 @@ def assert_no_figure_is_lost(recorder: Recorder) -> None:
         assert not re.search(r"\b(nan|inf|infinity)\b|∞", text, re.IGNORECASE)
     finite = [value for value in recorder.metrics.values() if value is not None]
     assert np.isfinite(finite).all()
+
+
+class Blocks(torch.nn.Module):
+    """An exact autoencoder of images of 2 x 2 blocks; the code is a root of the brightness."""
+
+    latent_dim = 12
+    stochastic = True
+
+    def __init__(self, power: int) -> None:
+        super().__init__()
+        self.anchor = torch.nn.Parameter(torch.zeros(()), requires_grad=False)
+        self.power = power
+
+    def encode(self, images: Tensor) -> Posterior:
+        brightness = images[:, :, ::4, ::4].flatten(1) - 0.5
+        mu = brightness.sign() * brightness.abs() ** (1 / self.power)
+        return Posterior(mu, torch.full_like(mu, -4.0))
+
+    def decode_mean(self, z: Tensor) -> Tensor:
+        blocks = (z**self.power + 0.5).clamp(0.0, 1.0).reshape(-1, 3, 2, 2)
+        return blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+
+def draw_blocks(count: int) -> NDArray[np.uint8]:
+    blocks = np.random.default_rng(count).integers(60, 200, (count, 3, 2, 2), dtype=np.uint8)
+    return blocks.repeat(4, 2).repeat(4, 3)
+
+
+def test_figures_of_exact_autoencoders(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose linear paths are cross-fades, and one whose are not."""
+    counts = {"train": 40, "val": 20, "test": 30}
+    images = image_arrays(Path("data/toys"), draw_blocks, counts, classes=2)
+    vaes = {"fc": Blocks(1), "conv": Blocks(3)}
+    monkeypatch.setattr(interpolate, "load_vae", lambda folder, device: vaes[folder.name])
+    interpolate.main("toys")
+    with (REPORT.with_suffix("") / "measures.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["pairs"] == "all"]
+    found = {(row["model"], row["kind"]): row for row in rows}
+    assert all(float(row["ends"]) == pytest.approx(0.0, abs=1e-5) for row in rows)
+    assert float(found["fc", "linear"]["departure"]) == pytest.approx(0.0, abs=1e-5)
+
+    chosen = load_settings().of("toys").interpolate
+    pairs = draw_pairs(torch.tensor(images.test.labels), chosen.measured, chosen.seed)
+    ends = torch.from_numpy(images.test.images[pairs.numpy()]).float() / 255.0
+    train = torch.from_numpy(np.array(images.train.images)).float() / 255.0
+    middles = {("pixels", "linear"): ends.mean(1)}
+    for model, vae in vaes.items():
+        a, b = vae.encode(ends[:, 0]).mu, vae.encode(ends[:, 1]).mu
+        mixture = fit_mixture(vae.encode(train), seed=chosen.seed)
+        level = 0.5 * (mixture.log_prob(a) + mixture.log_prob(b))
+        for kind, z in (("linear", 0.5 * (a + b)), ("slerp", slerp(a, b, torch.tensor(0.5)))):
+            middles[model, kind] = vae.decode_mean(z)
+            density = float((mixture.log_prob(z) - level).mean()) / vae.latent_dim
+            assert float(found[model, kind]["density"]) == pytest.approx(density, rel=1e-3)
+    for path, middle in middles.items():
+        distances = cdist(middle.flatten(1), train.flatten(1)).min(1) / np.sqrt(3 * 8 * 8)
+        assert float(found[path]["nearest"]) == pytest.approx(distances.mean(), rel=1e-4)

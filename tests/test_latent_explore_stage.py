@@ -10,11 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from toys import Recorder, assert_links_work, contents, save_models, write_data, write_params
 
+import chapters.dimensions
+import chapters.map
 import latent_explore
+from vaelab.data.arrays import ImageArrays
 from vaelab.data.shapes import FACTORS
 from vaelab.errors import UserError
+from vaelab.latent.encoded import Encoded
+from vaelab.latent.map import principal_components
+from vaelab.models.load import load_vae
+from vaelab.settings import load_settings
 
 GROUPS = {"encodings", "posterior", "prior", "scores", "directions"}
 REPORT = Path("reports/toys/latent_explore.md")
@@ -104,3 +112,68 @@ def assert_plain(recorder: Recorder) -> None:
     known = {key: value for key, value in recorder.metrics.items() if value is not None}
     assert [key for key, value in known.items() if np.isnan(value)] == []
     assert_links_work(REPORT)
+
+
+def load_encoded(images: ImageArrays) -> dict[str, Encoded]:
+    settings, device = load_settings().of("toys"), torch.device("cpu")
+    return {
+        model: Encoded.of(load_vae(settings.model_dir(model), device), images)
+        for model in ("fc", "conv")
+    }
+
+
+def test_what_readers_are_fitted_to_and_scored_on(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Factors: fitted to the validation split. Classes: to the training split. Scored on test."""
+    calls: dict[str, list[list[torch.Tensor]]] = {}
+
+    def watch(module: Any, name: str) -> None:
+        function = getattr(module, name)
+        key = f"{module.__name__}.{name}"
+
+        def watched(*arguments: Any) -> Any:
+            calls.setdefault(key, []).append([x for x in arguments if torch.is_tensor(x)])
+            return function(*arguments)
+
+        monkeypatch.setattr(module, name, watched)
+
+    for module, name in (
+        (chapters.map, "read_factors"),
+        (chapters.dimensions, "read_factors"),
+        (chapters.dimensions, "disentanglement"),
+        (chapters.dimensions.dims, "best_by_class"),
+        (chapters.dimensions.dims, "read_classes"),
+    ):
+        watch(module, name)
+    write_data(Path("data/toys"), known_factors=True)
+    images = ImageArrays.open(Path("data/toys"))
+    encoded = load_encoded(images)
+    for chapter in (chapters.map, chapters.dimensions):
+        chapter.tell(encoded, images, load_settings().of("toys").latent_explore, Path("report"))
+
+    val, test = (torch.tensor(split.factors) for split in (images.val, images.test))
+    train_labels, test_labels = (torch.tensor(s.labels) for s in (images.train, images.test))
+    models = encoded.values()
+    on_map = [principal_components(each.test.mu).coordinates for each in models]
+    by_factor = [[each.val.mu, val, each.test.mu, test] for each in models]
+    by_class = [[each.train.mu, train_labels, each.test.mu, test_labels] for each in models]
+    expected = {
+        "chapters.map.read_factors": [[along, test, along, test] for along in on_map],
+        "chapters.dimensions.read_factors": by_factor,
+        "chapters.dimensions.disentanglement": by_factor,
+        "vaelab.latent.dimensions.best_by_class": by_class,
+        "vaelab.latent.dimensions.read_classes": by_class,
+    }
+    torch.testing.assert_close(calls, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("posterior", ["gaussian", "point"])
+def test_what_a_dimension_holds_is_of_the_test_images(recorder: Recorder, posterior: str) -> None:
+    save_models(posterior=posterior)
+    write_data(Path("data/toys"), known_factors=True)
+    for encoded in load_encoded(ImageArrays.open(Path("data/toys"))).values():
+        mu, logvar = encoded.test
+        kl = 0.5 * (mu**2 + logvar.exp() - 1.0 - logvar).mean(0)
+        variance = (mu - mu.mean(0)).square().mean(0)
+        torch.testing.assert_close(encoded.held, kl if posterior == "gaussian" else variance)

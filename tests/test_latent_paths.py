@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from vaelab.latent.paths import (
     blend,
     corner_pictures,
     cross_fades,
+    decoded,
     departure_from_level,
     draw_pairs,
     energy,
@@ -31,6 +32,7 @@ from vaelab.latent.paths import (
     shown_pairs,
     slerp,
 )
+from vaelab.models import VAE
 from vaelab.samplers import Mixture
 from vaelab.settings import InterpolateSettings
 
@@ -295,3 +297,48 @@ def test_cross_fades_go_from_one_picture_to_the_other(images: ImageArrays) -> No
     assert fades.shape == (20, 5, 3, 16, 16)
     np.testing.assert_allclose(fades[:, [0, -1]].numpy(), ends / 255.0, atol=1e-6)
     np.testing.assert_allclose(fades[:, 2].numpy(), ends.mean(1) / 255.0, atol=1e-6)
+
+
+# --- a few paths at a time -----------------------------------------------------------------------
+
+
+class Pixels(torch.nn.Module):
+    """Stands for a VAE: an image of one pixel for each dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchor = torch.nn.Parameter(torch.zeros(()))
+
+    def decode_mean(self, z: Tensor) -> Tensor:
+        return z[:, :, None, None]
+
+
+@pytest.mark.parametrize("part", [1, 2, 3, 7, 16])
+def test_every_path_is_decoded_in_its_place(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaelab.latent.paths.PART", part)
+    z = normal(7, 5, 4)
+    parts = list(decoded(cast("VAE", Pixels()), z))
+    assert max(map(len, parts)) == min(part, 7)
+    assert torch.equal(torch.cat(parts), z[..., None, None])
+    ends = draw(14).reshape(7, 2, 3, 16, 16)
+    torch.testing.assert_close(
+        torch.cat([*cross_fades(ends, 3)])[:, 1].numpy(), ends.mean(1, dtype=np.float32) / 255.0
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 20, 65, 2**21])  # a path is 5 images of 2 values
+def test_geodesics_of_a_few_pairs_at_a_time(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = path(normal(7, 2), normal(7, 2, seed=1), 5, "linear")
+    density = Density.of(mixture(latent_dim=2), CPU).log_prob
+    alone = [geodesics(polar, density, each, 20) for each in start.split(1)]
+    most = []
+
+    def watched(z: Tensor) -> Tensor:
+        most.append(len(z))
+        return polar(z)
+
+    monkeypatch.setattr("vaelab.latent.paths.CHUNK", chunk)
+    found = geodesics(watched, density, start, 20)
+    assert max(most) == 5 * min(max(1, chunk // 10), 7)
+    for field, expected in zip(found, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(field, torch.cat(expected), rtol=1e-3, atol=1e-4)

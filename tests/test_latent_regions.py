@@ -31,6 +31,7 @@ from vaelab.latent.regions import (
     regions,
     shell,
 )
+from vaelab.latent.variation import diversity, sharpness
 from vaelab.models import VAE, Posterior
 from vaelab.nearest import nearest
 from vaelab.probes import LinearProbe
@@ -386,3 +387,15 @@ def test_the_same_again(images: ImageArrays) -> None:
         explore_regions({"fc": toy_encoded(images)}, images, settings()) for _ in range(2)
     )
     assert first.rows == second.rows
+
+
+def test_sharpness_and_diversity_are_beside_the_real_images(explored: Explored) -> None:
+    shown = torch.from_numpy(explored.shown).float() / 255.0
+    for model, figures in explored.metrics().items():
+        prior = torch.from_numpy(explored.samples[model][8])
+        assert explored.regions[model][8].key == "prior"
+        sharp = float(sharpness(prior).mean() / sharpness(shown).mean())
+        diverse = float(diversity(prior) / diversity(shown))
+        assert not {sharp, diverse} & {1.0}
+        assert figures["prior"]["sharpness"] == pytest.approx(sharp)
+        assert figures["prior"]["diversity"] == pytest.approx(diverse)

@@ -57,3 +57,18 @@ def test_images_all_alike() -> None:
 def test_what_is_not_a_number_has_no_distance() -> None:
     [found] = nearest([torch.full((1, 1, 4, 4), math.nan)], np.zeros((3, 1, 4, 4), np.uint8))
     assert found.distance.isnan().all()
+
+
+def test_images_nearer_to_each_other_than_the_bound_is_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One picture, of large norm, with another pixel a little brighter each time."""
+    monkeypatch.setattr(module, "FEW", 1.0)
+    rng = np.random.default_rng(0)
+    train = np.tile(rng.choice(np.array([3, 252], np.uint8), 3 * 8 * 8), (192, 1))
+    train[np.diag_indices(192)] += 2
+    queries = (train[0] + rng.uniform(-1, 1, (50, 192))) / 255.0
+    distances = cdist(queries, train / 255.0) / math.sqrt(192)
+    images = torch.from_numpy(queries).float().reshape(-1, 3, 8, 8)
+    [found] = nearest([images], train.reshape(-1, 3, 8, 8))
+    np.testing.assert_allclose(found.distance, distances.min(1), rtol=1e-4)
