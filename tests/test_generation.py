@@ -18,11 +18,10 @@ from vaelab.generation import (
     generate,
     generate_by_pca,
     judge,
-    to_floats,
     to_uint8,
 )
 from vaelab.inception import InceptionDistance, InceptionDistances, NotMeasured
-from vaelab.inference import decode, encode
+from vaelab.inference import decode, encode, to_floats
 from vaelab.models import VAEConfig
 from vaelab.models.conv import build_conv
 from vaelab.pca import fit_pca

@@ -14,6 +14,7 @@ from torch import Tensor
 from toys import image_arrays
 
 from vaelab.data.arrays import ImageArrays, SplitName, UInt8Array
+from vaelab.inference import encode_means
 from vaelab.latent.encoded import Encoded
 from vaelab.latent.regions import (
     HEADLINE,
@@ -26,7 +27,6 @@ from vaelab.latent.regions import (
     decile,
     draw_aggregated,
     draw_posteriors,
-    encode_means,
     explore_regions,
     regions,
     shell,

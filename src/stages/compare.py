@@ -46,11 +46,10 @@ from vaelab.generation import (
     generate,
     generate_by_pca,
     judge,
-    to_floats,
     to_uint8,
 )
 from vaelab.inception import check_weights
-from vaelab.inference import decode, device_of
+from vaelab.inference import decode, device_of, to_floats
 from vaelab.models import VAE, seed_dir
 from vaelab.models.load import load_vaes
 from vaelab.nearest import nearest

@@ -18,7 +18,7 @@ from vaelab.data.arrays import ImageArrays
 from vaelab.device import select_device
 from vaelab.figures import interpolate as figures
 from vaelab.figures.common import save
-from vaelab.inference import decode, device_of, encode
+from vaelab.inference import decode, device_of, encode, to_floats
 from vaelab.latent import paths
 from vaelab.latent.smoothness import PathMeasures, differences, headline, measure_paths, table
 from vaelab.models import VAE
@@ -61,7 +61,7 @@ def main(dataset: str) -> None:
 
     name = f"interpolate-z{latent_dim}"
     with tracking.run("interpolate", settings, images.meta, name=name) as run:
-        fade = measure_paths(paths.cross_fades(measured, chosen.steps), paths.as_floats(measured))
+        fade = measure_paths(paths.cross_fades(measured, chosen.steps), to_floats(measured))
         walked: dict[str, Walked] = {
             model: walk(vae, images, shown, measured, corners, chosen)
             for model, vae in vaes.items()
@@ -73,7 +73,7 @@ def main(dataset: str) -> None:
         }
         groups = [
             *(found.middle for found in measures.values()),
-            paths.as_floats(measured).flatten(0, 1),
+            to_floats(measured).flatten(0, 1),
         ]
         *near, near_ends = nearest(groups, images.train.images, device)
         for found, own in zip(measures.values(), near, strict=True):
@@ -121,7 +121,7 @@ def walk(
 
     found = {}
     for kind, z in ways.items():
-        found[kind] = measure_paths(paths.decoded(vae, z[count:]), paths.as_floats(measured))
+        found[kind] = measure_paths(paths.decoded(vae, z[count:]), to_floats(measured))
         level = paths.departure_from_level(density.log_prob(z[count:].to(device)))
         found[kind].figures["density"] = level[:, steps // 2].cpu() / vae.latent_dim
     codes = encode(vae, np.stack([picture.image for picture in corners])).mu

@@ -24,7 +24,7 @@ from torch import Tensor
 from vaelab.data.arrays import ImageArrays, Int64Array, UInt8Array
 from vaelab.flow import FlowRecipe, fit_flow
 from vaelab.inception import InceptionDistances, NotMeasured, inception_distances
-from vaelab.inference import decode
+from vaelab.inference import decode, to_floats
 from vaelab.models import VAE, Posterior
 from vaelab.nearest import nearest
 from vaelab.pca import PCA
@@ -169,11 +169,6 @@ def describe(found: InceptionDistances) -> str:
         f"images, with the weights {found.weights}, images resized {found.resizing}; KID is the "
         f"mean over subsets of {found.subset_size:,}."
     )
-
-
-def to_floats(images: UInt8Array) -> Tensor:
-    """uint8 (N, C, H, W) -> float32 in [0, 1]."""
-    return torch.tensor(images).float() / 255.0
 
 
 def to_uint8(images: NDArray[Any]) -> UInt8Array:

@@ -26,12 +26,24 @@ def batches(images: NDArray[np.uint8], device: torch.device) -> Iterator[Tensor]
         yield batch.to(device).float() / 255.0
 
 
+def to_floats(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 (..., C, H, W), which may be memory-mapped -> float32 in [0, 1]."""
+    return torch.tensor(images).float() / 255.0
+
+
 @torch.no_grad()
 def encode(vae: VAE, images: NDArray[np.uint8]) -> Posterior:
     """uint8 (N, C, H, W) -> mu and logvar, each (N, latent_dim), on the CPU."""
     posteriors = [vae.encode(batch) for batch in batches(images, device_of(vae))]
     mu, logvar = (torch.cat(parts).cpu() for parts in zip(*posteriors, strict=True))
     return Posterior(mu, logvar)
+
+
+@torch.no_grad()
+def encode_means(vae: VAE, images: Tensor) -> Tensor:
+    """images: float (N, C, H, W) in [0, 1]. Returns mu, (N, latent_dim), on the CPU."""
+    device = device_of(vae)
+    return torch.cat([vae.encode(part.to(device)).mu.cpu() for part in images.split(BATCH)])
 
 
 @torch.no_grad()

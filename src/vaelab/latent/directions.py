@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vaelab.data.arrays import ImageArrays
 from vaelab.errors import UserError
-from vaelab.inference import decode, device_of
+from vaelab.inference import decode, encode_means
 from vaelab.latent.encoded import Encoded
 from vaelab.latent.variation import distance, share, sharpness
 from vaelab.models import VAE
@@ -408,7 +408,7 @@ def walk(mu: Tensor, drawn: Draw, own: tuple[VAE, Direction], other: tuple[VAE, 
     for start in torch.cat([drawn.without, drawn.inside]).split(CHUNK):
         path = direction.along(mu[start], steps).flatten(0, 1)
         images = torch.from_numpy(decode(vae, path))
-        scores = [judge.score(encode_mean(net, images)) for net, judge in (own, other)]
+        scores = [judge.score(encode_means(net, images)) for net, judge in (own, other)]
         rows = images.unflatten(0, (len(start), len(steps)))
         change = distance(rows, rows[:, [still]])
         shift = (rows - rows[:, [still]]).mean((-2, -1)).square().mean(-1)
@@ -463,7 +463,7 @@ def calculate(
         decoded = [torch.from_numpy(decode(own[0], z)) for z in chunk]
         pictures = pictures or [images[0] for images in decoded]
         for images in decoded:
-            hits = [judge.score(encode_mean(vae, images)) > 0.5 for vae, judge in (own, other)]
+            hits = [judge.score(encode_means(vae, images)) > 0.5 for vae, judge in (own, other)]
             change = distance(images, decoded[0])
             parts.append(torch.stack([*(hit.double() for hit in hits), change.double()]))
     start, single, mean = (
@@ -471,12 +471,6 @@ def calculate(
     )
     real = float((own[1].score(mu[torch.from_numpy(inside)]) > 0.5).double().mean())
     return Arithmetic(drawn.a.shape[1], real, start, single, mean), torch.stack(pictures).numpy()
-
-
-@torch.no_grad()
-def encode_mean(vae: VAE, images: Tensor) -> Tensor:
-    """images: (N, C, H, W) in [0, 1]. Returns mu, (N, latent_dim), on the CPU."""
-    return vae.encode(images.to(device_of(vae))).mu.cpu()
 
 
 def _cosines(vectors: Sequence[Tensor]) -> list[list[float | None]]:

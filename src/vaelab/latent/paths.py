@@ -15,7 +15,7 @@ from torch import Tensor
 from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.data.pictures import read_picture
 from vaelab.errors import UserError
-from vaelab.inference import decode
+from vaelab.inference import decode, to_floats
 from vaelab.models import VAE
 from vaelab.samplers import Mixture
 from vaelab.settings import InterpolateSettings
@@ -91,14 +91,9 @@ def decoded(vae: VAE, z: Tensor) -> Iterator[Tensor]:
 
 def cross_fades(ends: UInt8Array, steps: int) -> Iterator[Tensor]:
     """As `decoded`, of mixtures of two pictures' pixels. ends: uint8 (P, 2, C, H, W)."""
-    for part in as_floats(ends).split(PART):
+    for part in to_floats(ends).split(PART):
         a, b = part.flatten(2).unbind(1)
         yield path(a, b, steps, "linear").unflatten(2, ends.shape[2:])
-
-
-def as_floats(images: UInt8Array) -> Tensor:
-    """In [0, 1]."""
-    return torch.from_numpy(images).float() / 255.0
 
 
 # --- along the data ------------------------------------------------------------------------------

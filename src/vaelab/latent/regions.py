@@ -17,10 +17,10 @@ from torch import Tensor
 
 from vaelab.aggregate import aggregate_moments
 from vaelab.data.arrays import ImageArrays, UInt8Array
-from vaelab.inference import BATCH, decode, device_of
+from vaelab.inference import decode, device_of, encode_means, to_floats
 from vaelab.latent.encoded import Encoded
 from vaelab.latent.variation import Variation, share, variation
-from vaelab.models import VAE, Posterior
+from vaelab.models import Posterior
 from vaelab.probes import LinearProbe, fit_linear_probe
 from vaelab.samplers import ClassGaussians, fit_class_gaussians, fit_mixture
 from vaelab.settings import LatentExploreSettings
@@ -251,13 +251,6 @@ class RoundTrip:
         return float((missed / whole).sqrt()) if whole > 0 else None
 
 
-@torch.no_grad()
-def encode_means(vae: VAE, images: Tensor) -> Tensor:
-    """images: float (N, C, H, W) in [0, 1]. Returns mu, (N, latent_dim), on the CPU."""
-    device = device_of(vae)
-    return torch.cat([vae.encode(part.to(device)).mu.cpu() for part in images.split(BATCH)])
-
-
 @dataclass(frozen=True)
 class Reader:
     """What a model's own encoder makes of images that were decoded from known latents."""
@@ -385,8 +378,3 @@ def explore_regions(
             seen = look(group, next(variations), region.single)
             rows.append({**place, **seen, **read, "apart": region.apart})
     return Explored(named, samples, shown, rows)
-
-
-def to_floats(images: UInt8Array) -> Tensor:
-    """uint8 (N, C, H, W) -> float32 in [0, 1]."""
-    return torch.tensor(images).float() / 255.0
