@@ -23,18 +23,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from vaelab.checkpoints import Checkpoint
+from vaelab import nets
 from vaelab.data.arrays import ImageArrays
-from vaelab.device import select_device
-from vaelab.errors import UserError
-from vaelab.inference import encode
-from vaelab.likelihoods import FIRST_DEVIATION
-from vaelab.models import VAE, VAEConfig
-from vaelab.models.conv import build_conv, conv_config
-from vaelab.models.fc import build_fc, fc_config
-from vaelab.objective import kl_to_standard_normal
+from vaelab.nets import conv, fc
+from vaelab.runtime.checkpoints import Checkpoint
+from vaelab.runtime.errors import UserError
 from vaelab.settings import LikelihoodName, Settings, load_settings
-from vaelab.training import Trained, train
+from vaelab.training.loop import Trained, train
+from vaelab.vae.device import select_device
+from vaelab.vae.inference import encode
+from vaelab.vae.likelihoods import FIRST_DEVIATION
+from vaelab.vae.model import VAE, VAEConfig
+from vaelab.vae.objective import kl_to_standard_normal
 
 
 def plain_fc(config: VAEConfig) -> VAE:
@@ -63,26 +63,26 @@ class Variant:
     first_deviation: float = FIRST_DEVIATION  # of a learned scale
 
     def config(self, settings: Settings, shape: tuple[int, int, int]) -> VAEConfig:
-        if self.build is build_conv:
-            return conv_config(settings.model, shape)
+        if self.build is conv.build:
+            return nets.configure("conv", settings.model, shape)
         fc = settings.model.fc.model_copy(update=self.fc)
-        return fc_config(settings.model.model_copy(update={"fc": fc}), shape)
+        return nets.configure("fc", settings.model.model_copy(update={"fc": fc}), shape)
 
 
 FAINT = 1.0  # nats
 ADAM = {"optimiser": "adam"}
 VARIANTS = {
-    "fc": Variant(build_fc),
-    "fc, no blocks": Variant(build_fc, fc={"blocks": 0}),
-    "fc, Adam": Variant(build_fc, train=ADAM),
-    "fc, Adam at 0.002": Variant(build_fc, train={**ADAM, "learning_rate": 0.002}),
-    "fc, Adam at 0.01": Variant(build_fc, train={**ADAM, "learning_rate": 0.01}),
+    "fc": Variant(fc.build),
+    "fc, no blocks": Variant(fc.build, fc={"blocks": 0}),
+    "fc, Adam": Variant(fc.build, train=ADAM),
+    "fc, Adam at 0.002": Variant(fc.build, train={**ADAM, "learning_rate": 0.002}),
+    "fc, Adam at 0.01": Variant(fc.build, train={**ADAM, "learning_rate": 0.01}),
     "fc, plain, Adam": Variant(plain_fc, fc={"width": 512}, train=ADAM),
-    "fc, scale from 0.25": Variant(build_fc, first_deviation=0.25),
-    "conv": Variant(build_conv),
-    "conv, Adam": Variant(build_conv, train=ADAM),
-    "conv, scale from 0.25": Variant(build_conv, first_deviation=0.25),
-    "conv, no flips": Variant(build_conv, train={"flip": False}),
+    "fc, scale from 0.25": Variant(fc.build, first_deviation=0.25),
+    "conv": Variant(conv.build),
+    "conv, Adam": Variant(conv.build, train=ADAM),
+    "conv, scale from 0.25": Variant(conv.build, first_deviation=0.25),
+    "conv, no flips": Variant(conv.build, train={"flip": False}),
 }
 
 

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 
-from vaelab.data.shapes import draw, sample_factors
+from vaelab.sources.shapes import draw, sample_factors
 
 log = logging.getLogger("benchmark")
 

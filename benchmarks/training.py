@@ -17,16 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vaelab.checkpoints import Checkpoint
+from vaelab import nets
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
-from vaelab.device import select_device
-from vaelab.models.conv import conv_config
-from vaelab.models.fc import fc_config
-from vaelab.models.load import BUILDERS
-from vaelab.settings import ARCHITECTURES, Architecture, load_settings
-from vaelab.training import train
+from vaelab.runtime.checkpoints import Checkpoint
+from vaelab.settings import ARCHITECTURES, load_settings
+from vaelab.training.loop import train
+from vaelab.vae.device import select_device
 
-CONFIGS = {"fc": fc_config, "conv": conv_config}
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -62,7 +59,7 @@ def main() -> None:
     settings = load_settings(Path(__file__).parents[1] / "params.yaml")
     device = select_device(options.device)
 
-    speeds: dict[tuple[Architecture, str], list[float]] = {}
+    speeds: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         images = noise(Path(scratch) / "noise", options.images)
         for round_number in range(options.rounds):
@@ -71,9 +68,9 @@ def main() -> None:
                     folder = Path(scratch) / f"{round_number}-{architecture}-{precision}"
                     folder.mkdir()
                     torch.manual_seed(0)
-                    config = CONFIGS[architecture](settings.model, images.shape)
+                    config = nets.configure(architecture, settings.model, images.shape)
                     trained = train(
-                        BUILDERS[architecture](config),
+                        nets.build(config),
                         images,
                         settings.objective,
                         settings.train.model_copy(update={"epochs": 1, "precision": precision}),

@@ -14,8 +14,8 @@ from typing import Any
 import dvc.api
 from dvc.exceptions import DvcException
 
-from vaelab.figures.common import NAMES, SOURCE_NAMES
-from vaelab.reports.common import format_number, markdown_table
+from vaelab.plotting.style import NAMES, SOURCE_NAMES
+from vaelab.report.common import format_number, markdown_table
 
 COLUMNS = {
     "elbo": ("ELBO, nats/image", 1),

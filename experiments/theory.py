@@ -26,22 +26,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab.checkpoints import checkpoint_of
+from vaelab import nets
 from vaelab.data.arrays import ImageArrays, UInt8Array
-from vaelab.device import select_device, select_precision
-from vaelab.errors import UserError
-from vaelab.evaluation import bound
-from vaelab.inference import BATCH, decode, device_of, encode
-from vaelab.models import VAE, Posterior, VAEConfig
-from vaelab.models.conv import build_conv, conv_config
-from vaelab.objective import kl_to_standard_normal
+from vaelab.runtime.checkpoints import checkpoint_of
+from vaelab.runtime.errors import UserError
 from vaelab.settings import DatasetSettings, PosteriorName, load_settings
-from vaelab.training import train
+from vaelab.training.loop import train
+from vaelab.training.validation import validate
+from vaelab.vae.device import select_device, select_precision
+from vaelab.vae.inference import BATCH, decode, device_of, encode
+from vaelab.vae.model import VAE, Posterior, VAEConfig
+from vaelab.vae.objective import kl_to_standard_normal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vaelab.wasserstein import PatchReference
+    from vaelab.metrics.wasserstein import PatchReference
 
 LATENT_DIM = 16  # of 128 the shapes, drawn from 7 factors, would leave most unused
 SEED = 0  # of everything after training
@@ -83,12 +83,12 @@ def configure(variant: Variant, settings: DatasetSettings, images: ImageArrays) 
         "sigma": "learned",
         "posterior": variant.posterior,
     }
-    return conv_config(settings.model.model_copy(update=changed), images.shape)
+    return nets.configure("conv", settings.model.model_copy(update=changed), images.shape)
 
 
 def untrained(config: VAEConfig, seed: int) -> VAE:
     torch.manual_seed(seed)
-    return build_conv(config)
+    return nets.build(config)
 
 
 def train_variant(key: str, settings: DatasetSettings, images: ImageArrays) -> VAE:
@@ -247,7 +247,7 @@ class FittedGaussian(NamedTuple):
     @classmethod
     def to(cls, posterior: Posterior) -> FittedGaussian:
         """posterior: of N images."""
-        from vaelab.aggregate import aggregate_moments
+        from vaelab.metrics.aggregate import aggregate_moments
 
         mean, covariance = aggregate_moments(posterior)
         values, vectors = torch.linalg.eigh(covariance)
@@ -264,7 +264,7 @@ class FittedGaussian(NamedTuple):
 
 def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
     """posterior: of N images. What a point posterior has no figure for is None."""
-    from vaelab.aggregate import aggregated_posterior, encoding_statistics
+    from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
 
     kl = kl_to_standard_normal(*posterior)
     statistics = encoding_statistics(posterior, kl.mean(0))
@@ -285,8 +285,8 @@ def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
         "mutual_information": aggregated.mutual_information,
         "mutual_information_ceiling": aggregated.ceiling,
         "images_per_code": math.exp(aggregated.ceiling - aggregated.mutual_information),
-        "marginal_kl_at_least": statistics.marginal_kl,
-        "marginal_kl_at_most": aggregated.marginal_kl,
+        "marginal_kl_at_least": statistics.marginal_kl_lower,
+        "marginal_kl_at_most": aggregated.marginal_kl_upper,
     }
 
 
@@ -311,15 +311,15 @@ def round_trip(vae: VAE, images: Tensor) -> Tensor:
 
 def miss(vae: VAE, images: Tensor) -> float:
     """Mean distance between images and their round trips. images: (N, C, H, W) in [0, 1]."""
-    from vaelab.latent.variation import distance
+    from vaelab.metrics.variation import distance
 
     return float(distance(images, round_trip(vae, images)).mean())
 
 
 def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[str, float]:
     """images: (JUDGED, C, H, W) in [0, 1]."""
-    from vaelab.latent.variation import sharpness
-    from vaelab.nearest import nearest
+    from vaelab.metrics.nearest import nearest
+    from vaelab.metrics.variation import sharpness
 
     return {
         "swd": reference.distance(images).mean,
@@ -341,7 +341,7 @@ def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, lis
 
     z: (n, latent_dim), encodings.
     """
-    from vaelab.latent.variation import distance
+    from vaelab.metrics.variation import distance
 
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(SEED + 1))
     images = nudged(vae, z, fitted, noise)
@@ -353,8 +353,8 @@ def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, lis
 
 def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float | None]:
     """images: (JUDGED, STEPS, C, H, W), paths of images."""
-    from vaelab.latent.smoothness import mean_smoothness
-    from vaelab.latent.variation import sharpness
+    from vaelab.metrics.variation import sharpness
+    from vaelab.studies.interpolate.smoothness import mean_smoothness
 
     middle, end = images[:, STEPS // 2], images[:, -1]
     return {
@@ -370,7 +370,7 @@ def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float 
 
 def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """tests: (N, C, H, W); samples: sampler -> variant -> (N, C, H, W), from the same noise."""
-    from vaelab.figures.common import new_figure, show_sheet
+    from vaelab.plotting.style import new_figure, show_sheet
 
     figure = new_figure(2.6)
     panels = figure.subplots(1, len(samples))
@@ -385,7 +385,7 @@ def draw_encodings(posteriors: Mapping[str, Posterior], shown: int = 1500) -> Fi
     """In the two dimensions in which each model's encodings lie widest, at a scale of its own."""
     from matplotlib.patches import Circle, Ellipse
 
-    from vaelab.figures.common import COLOURS, new_figure
+    from vaelab.plotting.style import COLOURS, new_figure
 
     figure = new_figure(2.35)
     for axes, (key, posterior) in zip(
@@ -411,7 +411,7 @@ def draw_encodings(posteriors: Mapping[str, Posterior], shown: int = 1500) -> Fi
 
 def draw_paths(paths: Mapping[str, Tensor]) -> Figure:
     """paths: name -> (P, STEPS, C, H, W), the first SHOWN_PATHS one below the other."""
-    from vaelab.figures.common import new_figure, show_sheet
+    from vaelab.plotting.style import new_figure, show_sheet
 
     figure = new_figure(3.15 * SHOWN_PATHS)
     rows = [images[pair] for pair in range(SHOWN_PATHS) for images in paths.values()]
@@ -421,7 +421,7 @@ def draw_paths(paths: Mapping[str, Tensor]) -> Figure:
 
 def draw_gradients(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
     """measured: when -> what measure_gradients returns."""
-    from vaelab.figures.common import new_figure
+    from vaelab.plotting.style import new_figure
 
     figure = new_figure(3.1)
     panels = figure.subplots(1, 2 * len(measured), sharey=True)
@@ -447,7 +447,7 @@ def draw_nudges(
     measured: Mapping[str, Mapping[str, list[float]]], strips: Mapping[str, Tensor]
 ) -> Figure:
     """measured: variant -> what measure_nudges returns; strips: variant -> one encoding nudged."""
-    from vaelab.figures.common import new_figure, show_sheet
+    from vaelab.plotting.style import new_figure, show_sheet
 
     titles = {"change": "How far the image moves", "round_trip": "How far its round trip misses it"}
     figure = new_figure(6.2)
@@ -494,9 +494,9 @@ def main(dataset: str, out: Path) -> None:
     images = ImageArrays.open(settings.data_dir)
     vaes = {key: train_variant(key, settings, images) for key in VARIANTS}
 
-    from vaelab.figures.common import save
-    from vaelab.latent.paths import path
-    from vaelab.wasserstein import PatchReference
+    from vaelab.metrics.wasserstein import PatchReference
+    from vaelab.plotting.style import save
+    from vaelab.studies.interpolate.paths import path
 
     generator = torch.Generator().manual_seed(SEED)
     chosen = torch.randperm(len(images.test), generator=generator)[: 2 * JUDGED]
@@ -544,7 +544,7 @@ def main(dataset: str, out: Path) -> None:
         "latent_dim": LATENT_DIM,
         "epochs": settings.train.epochs,
         "bound": {
-            key: finite(vars(bound(vae, images.test.images, samples=4, seed=SEED)))
+            key: finite(vars(validate(vae, images.test.images, samples=4, seed=SEED)))
             for key, vae in vaes.items()
         },
         "encodings": {key: measure_encodings(posterior) for key, posterior in posteriors.items()},

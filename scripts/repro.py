@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 from vaelab.settings import load_settings
 
 INTERRUPTED = 128 + signal.SIGINT

@@ -4,7 +4,8 @@ import pytest
 import torch
 from toys import Recorder, save_models, write_params
 
-from vaelab import samplers, tracking
+from vaelab.runtime import tracking
+from vaelab.samplers import gaussians
 
 torch.set_num_threads(1)  # tests run side by side, and their nets are too small to share out
 
@@ -15,7 +16,7 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     monkeypatch.chdir(tmp_path)
     recorder = Recorder()
     monkeypatch.setattr(tracking, "run", recorder.run)
-    monkeypatch.setattr(samplers, "DRAWS", 500)  # a mixture is fitted in less time
+    monkeypatch.setattr(gaussians, "DRAWS", 500)  # a mixture is fitted in less time
     write_params()
     save_models()
     return recorder

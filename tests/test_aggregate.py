@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from vaelab import aggregate
-from vaelab.aggregate import (
+from vaelab.metrics import aggregate
+from vaelab.metrics.aggregate import (
     aggregate_moments,
     aggregated_posterior,
     encoding_statistics,
     log_mixture,
 )
-from vaelab.models import Posterior
-from vaelab.objective import kl_to_standard_normal
+from vaelab.vae.model import Posterior
+from vaelab.vae.objective import kl_to_standard_normal
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

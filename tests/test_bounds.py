@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vaelab import bounds as module
-from vaelab import inference
-from vaelab.bounds import bits_per_dim, bounds, importance_weighted_bound, log_weight_terms
-from vaelab.models import VAE, VAEConfig
-from vaelab.models.conv import build_conv
+from vaelab import nets
+from vaelab.metrics import bounds as module
+from vaelab.metrics.bounds import bits_per_dim, bounds, importance_weighted_bound, log_weight_terms
+from vaelab.vae import inference
+from vaelab.vae.model import VAE, VAEConfig
 
 SHAPE = (1, 16, 16)
 PIXELS = math.prod(SHAPE)
@@ -163,7 +163,7 @@ def vae() -> VAE:
     config = VAEConfig(
         architecture="conv", shape=SHAPE, latent_dim=5, likelihood="gaussian", net={"width": 4}
     )
-    return build_conv(config)
+    return nets.build(config)
 
 
 def test_chunks_of_any_size_give_the_same(

@@ -23,18 +23,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import vaelab.cli
+from vaelab import nets
 from vaelab.cli import OUT_OF_MEMORY, commands, main, output, sheet
 from vaelab.cli.parser import build_parser
 from vaelab.cli.sheet import Row, draw_sheet
 from vaelab.data.pictures import read_picture
-from vaelab.figures.common import to_uint8
-from vaelab.inference import decode, encode
-from vaelab.latent.paths import PATH_KINDS, PathKind, path
-from vaelab.models import CONFIG, VAE, Posterior, VAEConfig, seed_dir
-from vaelab.models.conv import build_conv
-from vaelab.models.load import load_vae, load_vaes
-from vaelab.objective import kl_to_standard_normal
-from vaelab.samplers import Prior
+from vaelab.nets.saved import load_vae, load_vaes
+from vaelab.plotting.style import to_uint8
+from vaelab.samplers.gaussians import Prior
+from vaelab.studies.interpolate.paths import PATH_KINDS, PathKind, path
+from vaelab.vae.inference import decode, encode
+from vaelab.vae.model import CONFIG, VAE, Posterior, VAEConfig, seed_dir
+from vaelab.vae.objective import kl_to_standard_normal
 
 CPU = torch.device("cpu")
 CONV = Path("models/toys/conv")
@@ -63,7 +63,7 @@ def save_model(
         net={"width": 2},
         **changes,
     )
-    vae = build_conv(config)
+    vae = nets.build(config)
     with torch.no_grad():  # an untrained decoder is all but grey
         for parameter in vae.parameters():
             parameter.mul_(3.0)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vaelab.reports.common import ABSENT, format_number, markdown_table, write_csv, write_json
-from vaelab.reports.compare import MEASURES, Conditions, compare_report
-from vaelab.spread import paired_difference
+from vaelab.metrics.spread import paired_difference
+from vaelab.report.common import ABSENT, format_number, markdown_table, write_csv, write_json
+from vaelab.report.compare import MEASURES, Conditions, compare_report
 
 Row = dict[str, float | None]
 Rows = dict[str, list[Row]]

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from toys import image_arrays
 
-from vaelab import comparison, inference
-from vaelab.bounds import bounds
-from vaelab.comparison import (
+from vaelab import comparison, inference, nets
+from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.bounds import bounds
+from vaelab.metrics.pca import fit_pca
+from vaelab.settings import CompareSettings, load_settings
+from vaelab.studies.compare.measure import (
     MEASURES,
     Evaluation,
     Posteriors,
@@ -27,14 +30,10 @@ from vaelab.comparison import (
     probe_pixels,
     ssim,
 )
-from vaelab.data.arrays import ImageArrays
-from vaelab.evaluation import bound, psnr
-from vaelab.inference import encode
-from vaelab.models import VAE, VAEConfig
-from vaelab.models.conv import build_conv
-from vaelab.objective import kl_to_standard_normal
-from vaelab.pca import fit_pca
-from vaelab.settings import CompareSettings, load_settings
+from vaelab.training.validation import bound, psnr
+from vaelab.vae.inference import encode
+from vaelab.vae.model import VAE, VAEConfig
+from vaelab.vae.objective import kl_to_standard_normal
 
 PRICE = {"seconds": 12.5, "images_per_second": 80.0}
 SETTINGS = load_settings(Path(__file__).parents[1] / "params.yaml").compare.model_copy(
@@ -68,7 +67,7 @@ def run(vae: VAE, data: ImageArrays, settings: CompareSettings = SETTINGS) -> Ev
 def build(**config: Any) -> VAE:
     torch.manual_seed(0)
     fields = {"latent_dim": 5, "likelihood": "bernoulli", "net": {"width": 4}} | config
-    return build_conv(VAEConfig(architecture="conv", shape=(3, 16, 16), **fields))
+    return nets.build(VAEConfig(architecture="conv", shape=(3, 16, 16), **fields))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaelab.figures import dimensions as figures
-from vaelab.figures.common import save
-from vaelab.reports.dimensions import dimensions_chapter
+from vaelab.plotting.style import save
+from vaelab.report.dimensions import dimensions_chapter
+from vaelab.studies.latent import draw_dimensions as figures
 
 MAX_BYTES = 500_000
 PAIRS = {"pixels": 0.857, "rmse": 0.224}

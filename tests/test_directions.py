@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from chapters.directions import tell
 from vaelab.data.arrays import ImageArrays, Meta, Split
-from vaelab.errors import UserError
-from vaelab.latent import directions as module
-from vaelab.latent.directions import (
+from vaelab.runtime.errors import UserError
+from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import directions as module
+from vaelab.studies.latent.directions import (
     AVERAGED,
     STEPS,
     TRIALS,
@@ -31,9 +32,8 @@ from vaelab.latent.directions import (
     held,
     walk,
 )
-from vaelab.latent.encoded import Encoded
-from vaelab.models import Posterior
-from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.vae.model import Posterior
 
 SHAPE = (1, 16, 16)
 SIDE = 8  # of the block of pixels that a latent moves

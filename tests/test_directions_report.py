@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vaelab.figures.common import save
-from vaelab.figures.directions import RANKED, draw_arithmetic, draw_auc, draw_scores, draw_walks
-from vaelab.latent.directions import MEASURES, STEPS
-from vaelab.reports.directions import TABLED, directions_chapter
+from vaelab.plotting.style import save
+from vaelab.report.directions import TABLED, directions_chapter
+from vaelab.studies.latent.directions import MEASURES, STEPS
+from vaelab.studies.latent.draw_directions import (
+    RANKED,
+    draw_arithmetic,
+    draw_auc,
+    draw_scores,
+    draw_walks,
+)
 
 WALKED: dict[str, Any] = {
     "share": 0.9, "share_other": 0.8, "without_start": -0.1, "without_forth": 0.75,

@@ -10,9 +10,9 @@ import torch
 from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
-from vaelab.data.shapes import FACTORS, sample_factors
-from vaelab.latent import disentanglement as scores
-from vaelab.latent.disentanglement import (
+from vaelab.sources.shapes import FACTORS, sample_factors
+from vaelab.studies.latent import disentanglement as scores
+from vaelab.studies.latent.disentanglement import (
     Disentanglement,
     correlation_ratio,
     dci,
@@ -22,7 +22,7 @@ from vaelab.latent.disentanglement import (
     gaps,
     mutual_information,
 )
-from vaelab.latent.readout import read_factors, turns
+from vaelab.studies.latent.readout import read_factors, turns
 
 COUNT = 1500
 

@@ -8,11 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vaelab import evaluation, inference
-from vaelab.evaluation import bound, psnr
-from vaelab.models import VAE, VAEConfig
-from vaelab.models.conv import build_conv
-from vaelab.objective import elbo_terms
+from vaelab import evaluation, inference, nets
+from vaelab.training.validation import bound, psnr
+from vaelab.vae.model import VAE, VAEConfig
+from vaelab.vae.objective import elbo_terms
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def vae() -> VAE:
         likelihood="gaussian",
         net={"width": 4},
     )
-    return build_conv(config)
+    return nets.build(config)
 
 
 def test_psnr_by_hand() -> None:

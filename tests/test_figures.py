@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaelab.figures.common import DPI, WIDTH, new_figure, save, show_sheet, tile, to_uint8
-from vaelab.figures.compare import (
+from vaelab.plotting.style import DPI, WIDTH, new_figure, save, show_sheet, tile, to_uint8
+from vaelab.settings import ARCHITECTURES
+from vaelab.studies.compare.draw import (
     SHOWN_CLASSES,
     draw_classes,
     draw_kl_by_dimension,
@@ -20,7 +21,6 @@ from vaelab.figures.compare import (
     draw_swd,
     draw_training_curves,
 )
-from vaelab.settings import ARCHITECTURES
 
 RNG = np.random.default_rng(0)
 LARGEST = 500_000  # bytes

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaelab.aggregate import aggregate_moments
-from vaelab.flow import (
+from vaelab.metrics.aggregate import aggregate_moments
+from vaelab.samplers.flow import (
     Flow,
     FlowRecipe,
     VelocityNet,
@@ -15,7 +15,7 @@ from vaelab.flow import (
     on_path,
     whitening_of,
 )
-from vaelab.models import Posterior
+from vaelab.vae.model import Posterior
 
 CPU = torch.device("cpu")
 SMALL = FlowRecipe(width=64, blocks=2, steps=500, ode_steps=16)

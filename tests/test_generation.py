@@ -8,9 +8,13 @@ import torch
 from numpy.typing import NDArray
 from toys import image_arrays
 
-from vaelab import generation
+from vaelab import nets
 from vaelab.data.arrays import ImageArrays
-from vaelab.generation import (
+from vaelab.metrics.inception import InceptionDistance, InceptionDistances, NotMeasured
+from vaelab.metrics.pca import fit_pca
+from vaelab.settings import load_settings
+from vaelab.studies.compare import generated as generation
+from vaelab.studies.compare.generated import (
     RECONSTRUCTION,
     RealImages,
     add_inception,
@@ -20,12 +24,9 @@ from vaelab.generation import (
     judge,
     to_uint8,
 )
-from vaelab.inception import InceptionDistance, InceptionDistances, NotMeasured
-from vaelab.inference import decode, encode, to_floats
-from vaelab.models import VAEConfig
-from vaelab.models.conv import build_conv
-from vaelab.pca import fit_pca
-from vaelab.settings import load_settings
+from vaelab.vae.inference import decode, encode
+from vaelab.vae.model import VAEConfig
+from vaelab.vae.pixels import to_floats
 
 CPU = torch.device("cpu")
 SETTINGS = load_settings(Path(__file__).parents[1] / "params.yaml").compare.model_copy(
@@ -63,7 +64,7 @@ def test_few_test_images_are_halved(tmp_path: Path) -> None:
 
 def test_samplers_and_what_is_generated(images: ImageArrays, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    vae = build_conv(
+    vae = nets.build(
         VAEConfig(
             architecture="conv",
             shape=(3, 16, 16),

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
-from vaelab import inception as module
-from vaelab.errors import UserError
-from vaelab.inception import (
+from vaelab.metrics import inception as module
+from vaelab.metrics.inception import (
     InceptionDistances,
     NotMeasured,
     feature_distances,
     inception_distances,
     inception_features,
 )
+from vaelab.runtime.errors import UserError
 
 CPU = torch.device("cpu")
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaelab.figures.common import save
-from vaelab.figures.interpolate import (
+from vaelab.plotting.style import save
+from vaelab.report.interpolate import MEASURES, RULE, interpolate_report
+from vaelab.studies.interpolate.draw import (
     _encode,
     _frames,
     draw_corners,
@@ -22,9 +23,8 @@ from vaelab.figures.interpolate import (
     save_animation,
     short,
 )
-from vaelab.latent.paths import PATH_KINDS
-from vaelab.latent.smoothness import Difference, Row
-from vaelab.reports.interpolate import MEASURES, RULE, interpolate_report
+from vaelab.studies.interpolate.paths import PATH_KINDS
+from vaelab.studies.interpolate.smoothness import Difference, Row
 
 Changes = dict[tuple[str, ...], Any]
 

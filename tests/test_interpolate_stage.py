@@ -26,11 +26,11 @@ from toys import (
 )
 
 import interpolate
-from vaelab.errors import UserError
-from vaelab.latent.paths import draw_pairs, slerp
-from vaelab.models import Posterior
-from vaelab.samplers import fit_mixture
+from vaelab.runtime.errors import UserError
+from vaelab.samplers.gaussians import fit_mixture
 from vaelab.settings import load_settings
+from vaelab.studies.interpolate.paths import draw_pairs, slerp
+from vaelab.vae.model import Posterior
 
 METRICS = Path("metrics/toys/interpolate.json")
 REPORT = Path("reports/toys/interpolate.md")

@@ -11,8 +11,8 @@ from scipy.stats import norm
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor, nn
 
-from vaelab.latent import dimensions
-from vaelab.latent.dimensions import (
+from vaelab.studies.latent import dimensions
+from vaelab.studies.latent.dimensions import (
     STEPS,
     Scale,
     aggregate_scale,
@@ -27,7 +27,7 @@ from vaelab.latent.dimensions import (
     traversals,
     traverse,
 )
-from vaelab.models import VAE, Posterior, VAEConfig
+from vaelab.vae.model import VAE, Posterior, VAEConfig
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

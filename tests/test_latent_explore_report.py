@@ -1,7 +1,7 @@
 """The page of `latent_explore`, from chapters that are made up."""
 
-from vaelab.reports.common import PAGE, Chapter
-from vaelab.reports.latent_explore import latent_report
+from vaelab.report.common import PAGE, Chapter
+from vaelab.report.latent_explore import latent_report
 
 LONG = " ".join(["figures"] * 30) + "."
 CHAPTERS = [

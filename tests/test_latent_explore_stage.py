@@ -17,12 +17,12 @@ import chapters.dimensions
 import chapters.map
 import latent_explore
 from vaelab.data.arrays import ImageArrays
-from vaelab.data.shapes import FACTORS
-from vaelab.errors import UserError
-from vaelab.latent.encoded import Encoded
-from vaelab.latent.map import principal_components
-from vaelab.models.load import load_vae
+from vaelab.nets.saved import load_vae
+from vaelab.runtime.errors import UserError
 from vaelab.settings import load_settings
+from vaelab.sources.shapes import FACTORS
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.studies.latent.map import principal_components
 
 GROUPS = {"encodings", "posterior", "prior", "scores", "directions"}
 REPORT = Path("reports/toys/latent_explore.md")
@@ -162,8 +162,8 @@ def test_what_readers_are_fitted_to_and_scored_on(
         "chapters.map.read_factors": [[along, test, along, test] for along in on_map],
         "chapters.dimensions.read_factors": by_factor,
         "chapters.dimensions.disentanglement": by_factor,
-        "vaelab.latent.dimensions.best_by_class": by_class,
-        "vaelab.latent.dimensions.read_classes": by_class,
+        "vaelab.studies.latent.dimensions.best_by_class": by_class,
+        "vaelab.studies.latent.dimensions.read_classes": by_class,
     }
     torch.testing.assert_close(calls, expected, rtol=0, atol=0)
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from vaelab.latent.map import (
+from vaelab.studies.latent.map import (
     FEWEST,
     brightness_on_map,
     map_encodings,

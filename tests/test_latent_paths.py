@@ -16,8 +16,10 @@ from torch import Tensor
 from toys import image_arrays
 
 from vaelab.data.arrays import ImageArrays
-from vaelab.errors import UserError
-from vaelab.latent.paths import (
+from vaelab.runtime.errors import UserError
+from vaelab.samplers.gaussians import Mixture
+from vaelab.settings import InterpolateSettings
+from vaelab.studies.interpolate.paths import (
     Density,
     PathKind,
     blend,
@@ -32,9 +34,7 @@ from vaelab.latent.paths import (
     shown_pairs,
     slerp,
 )
-from vaelab.models import VAE
-from vaelab.samplers import Mixture
-from vaelab.settings import InterpolateSettings
+from vaelab.vae.model import VAE
 
 CPU = torch.device("cpu")
 
@@ -315,7 +315,7 @@ class Pixels(torch.nn.Module):
 
 @pytest.mark.parametrize("part", [1, 2, 3, 7, 16])
 def test_every_path_is_decoded_in_its_place(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaelab.latent.paths.PART", part)
+    monkeypatch.setattr("vaelab.studies.interpolate.paths.PART", part)
     z = normal(7, 5, 4)
     parts = list(decoded(cast("VAE", Pixels()), z))
     assert max(map(len, parts)) == min(part, 7)
@@ -337,7 +337,7 @@ def test_geodesics_of_a_few_pairs_at_a_time(chunk: int, monkeypatch: pytest.Monk
         most.append(len(z))
         return polar(z)
 
-    monkeypatch.setattr("vaelab.latent.paths.CHUNK", chunk)
+    monkeypatch.setattr("vaelab.studies.interpolate.paths.CHUNK", chunk)
     found = geodesics(watched, density, start, 20)
     assert max(most) == 5 * min(max(1, chunk // 10), 7)
     for field, expected in zip(found, zip(*alone, strict=True), strict=True):

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from vaelab.latent.prior_fit import PriorFit
+from vaelab.studies.latent.prior_fit import PriorFit
 
 
 def normal(*shape: int) -> Tensor:

@@ -14,9 +14,14 @@ from torch import Tensor
 from toys import image_arrays
 
 from vaelab.data.arrays import ImageArrays, SplitName, UInt8Array
-from vaelab.inference import encode_means
-from vaelab.latent.encoded import Encoded
-from vaelab.latent.regions import (
+from vaelab.metrics.nearest import nearest
+from vaelab.metrics.probes import LinearProbe
+from vaelab.metrics.variation import diversity, sharpness
+from vaelab.metrics.wasserstein import PatchReference
+from vaelab.samplers.gaussians import ClassGaussians, fit_mixture
+from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.studies.latent.regions import (
     HEADLINE,
     Explored,
     Reader,
@@ -31,13 +36,8 @@ from vaelab.latent.regions import (
     regions,
     shell,
 )
-from vaelab.latent.variation import diversity, sharpness
-from vaelab.models import VAE, Posterior
-from vaelab.nearest import nearest
-from vaelab.probes import LinearProbe
-from vaelab.samplers import ClassGaussians, fit_mixture
-from vaelab.settings import LatentExploreSettings
-from vaelab.wasserstein import PatchReference
+from vaelab.vae.inference import encode_means
+from vaelab.vae.model import VAE, Posterior
 
 SIDE = 16
 LATENT_DIM = 4

@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from vaelab.latent.paths import path
-from vaelab.latent.smoothness import (
+from vaelab.studies.interpolate.paths import path
+from vaelab.studies.interpolate.smoothness import (
     HEADLINE,
     Difference,
     PathMeasures,

@@ -10,8 +10,8 @@ import torch
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from vaelab.latent.variation import diversity, share, sharpness, variation
-from vaelab.nearest import nearest
+from vaelab.metrics.nearest import nearest
+from vaelab.metrics.variation import diversity, share, sharpness, variation
 
 
 def seeded(seed: int = 0) -> torch.Generator:

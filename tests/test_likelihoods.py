@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import logistic
 from torch import Tensor, nn
 
-from vaelab.likelihoods import (
+from vaelab.vae.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
     ContinuousBernoulli,

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from vaelab.aggregate import encoding_statistics
-from vaelab.figures import map as figures
-from vaelab.figures.common import DPI, save
-from vaelab.latent.map import (
+from vaelab.metrics.aggregate import encoding_statistics
+from vaelab.plotting.style import DPI, save
+from vaelab.report.common import Chapter
+from vaelab.report.map import COLLAPSED, map_chapter
+from vaelab.studies.latent import draw_map as figures
+from vaelab.studies.latent.map import (
     brightness_on_map,
     map_encodings,
     mapped_rows,
@@ -25,11 +27,9 @@ from vaelab.latent.map import (
     principal_components,
     spread_out,
 )
-from vaelab.latent.prior_fit import PriorFit
-from vaelab.models import Posterior
-from vaelab.objective import kl_to_standard_normal
-from vaelab.reports.common import Chapter
-from vaelab.reports.map import COLLAPSED, map_chapter
+from vaelab.studies.latent.prior_fit import PriorFit
+from vaelab.vae.model import Posterior
+from vaelab.vae.objective import kl_to_standard_normal
 
 LARGEST = 500_000  # bytes
 PRIOR = {

@@ -9,36 +9,34 @@ from typing import Any
 import pytest
 import torch
 
-from vaelab.errors import UserError
-from vaelab.likelihoods import LIKELIHOODS
-from vaelab.models import CONFIG, VAE, WEIGHTS, VAEConfig, seed_dir
-from vaelab.models.conv import build_conv, conv_config, sides
-from vaelab.models.fc import Flat, build_fc, fc_config
-from vaelab.models.load import BUILDERS, load_vae, load_vaes
+from vaelab import nets
+from vaelab.nets.conv import sides
+from vaelab.nets.fc import Flat
+from vaelab.nets.saved import load_seeds, load_vae
+from vaelab.runtime.errors import UserError
 from vaelab.settings import (
     ARCHITECTURES,
-    Architecture,
     ConvSettings,
     FCSettings,
     ModelSettings,
     load_settings,
 )
+from vaelab.vae.likelihoods import LIKELIHOODS
+from vaelab.vae.model import CONFIG, VAE, WEIGHTS, VAEConfig, seed_dir
 
 CPU = torch.device("cpu")
 NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
 
 
-def build(architecture: Architecture, channels: int = 3, side: int = 16, **config: Any) -> VAE:
+def build(architecture: str, channels: int = 3, side: int = 16, **config: Any) -> VAE:
     fields = {"latent_dim": 6, "likelihood": "bernoulli", "net": NETS[architecture]} | config
-    return BUILDERS[architecture](
-        VAEConfig(architecture=architecture, shape=(channels, side, side), **fields)
-    )
+    return nets.build(VAEConfig(architecture=architecture, shape=(channels, side, side), **fields))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("side", [16, 20, 28, 32, 36, 64])
-def test_shapes(architecture: Architecture, channels: int, side: int) -> None:
+def test_shapes(architecture: str, channels: int, side: int) -> None:
     vae = build(architecture, channels, side)
     images = torch.rand(2, channels, side, side)
     posterior = vae.encode(images)
@@ -50,7 +48,7 @@ def test_shapes(architecture: Architecture, channels: int, side: int) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_parameter_and_every_pixel_takes_part(architecture: Architecture) -> None:
+def test_every_parameter_and_every_pixel_takes_part(architecture: str) -> None:
     """28 -> 14 -> 7 -> 4 has an odd side, where a border could be lost."""
     vae = build(architecture, side=28)
     images = torch.rand(2, 3, 28, 28, requires_grad=True)
@@ -109,7 +107,7 @@ def test_conv_doubles_the_channels(side: int, expected: list[int]) -> None:
         likelihood="bernoulli",
         net={"width": 32},
     )
-    vae = BUILDERS["conv"](config)
+    vae = nets.build(config)
     convolutions = [m for m in vae.encoder.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [m.out_channels for m in convolutions if m.stride == (2, 2)] == expected
     doublings = [m for m in vae.decoder.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
@@ -117,7 +115,7 @@ def test_conv_doubles_the_channels(side: int, expected: list[int]) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_architectures_differ_in_their_nets_only(architecture: Architecture) -> None:
+def test_architectures_differ_in_their_nets_only(architecture: str) -> None:
     vae = build(architecture, likelihood="gaussian")
     rest = {
         name: tensor
@@ -132,7 +130,7 @@ def test_architectures_differ_in_their_nets_only(architecture: Architecture) -> 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_save_and_load(architecture: Architecture, likelihood: str, tmp_path: Path) -> None:
+def test_save_and_load(architecture: str, likelihood: str, tmp_path: Path) -> None:
     vae = build(architecture, likelihood=likelihood)
     vae.save(seed_dir(tmp_path / "model", 0))
     loaded = load_vae(tmp_path / "model", CPU)
@@ -147,7 +145,7 @@ def test_save_and_load(architecture: Architecture, likelihood: str, tmp_path: Pa
 def test_the_models_of_all_seeds_are_loaded_in_their_order(tmp_path: Path) -> None:
     for seed in (10, 2):
         build("conv", latent_dim=seed).save(seed_dir(tmp_path, seed))
-    loaded = load_vaes(tmp_path, CPU)
+    loaded = load_seeds(tmp_path, CPU)
     assert {seed: vae.latent_dim for seed, vae in loaded.items()} == {2: 2, 10: 10}
     assert list(loaded) == [2, 10]
     assert load_vae(tmp_path, CPU).latent_dim == 2
@@ -160,15 +158,18 @@ def model_settings(**change: object) -> ModelSettings:
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64)])
 def test_fc_has_as_many_parameters_as_conv(shape: tuple[int, int, int]) -> None:
-    fc, conv = fc_config(model_settings(), shape), conv_config(model_settings(), shape)
-    counts = [build_fc(fc).parameter_count(), build_conv(conv).parameter_count()]
+    fc, conv = (
+        nets.configure("fc", model_settings(), shape),
+        nets.configure("conv", model_settings(), shape),
+    )
+    counts = [nets.build(fc).parameter_count(), nets.build(conv).parameter_count()]
     assert abs(counts[0] / counts[1] - 1) <= 0.02
     assert isinstance(fc.net["width"], int)
 
 
 def test_a_width_that_is_named_is_taken() -> None:
     model = model_settings(fc=FCSettings(width=77, blocks=2))
-    assert fc_config(model, (3, 32, 32)).net == {"width": 77, "blocks": 2}
+    assert nets.configure("fc", model, (3, 32, 32)).net == {"width": 77, "blocks": 2}
 
 
 def test_a_conv_too_small_to_be_matched_is_one_line() -> None:
@@ -176,7 +177,7 @@ def test_a_conv_too_small_to_be_matched_is_one_line() -> None:
     with pytest.raises(
         UserError, match=r"no model\.fc\.width gives FC within 2% as many .* Conv's"
     ):
-        fc_config(model, (3, 64, 64))
+        nets.configure("fc", model, (3, 64, 64))
 
 
 def test_a_point_posterior_is_its_mean() -> None:
@@ -257,7 +258,7 @@ def test_a_broken_model_is_one_line(
     assert len(message.replace(str(folder), "")) < 200
     assert "\n" not in message
     with pytest.raises(UserError) as caught:
-        load_vaes(folder.parent, CPU)
+        load_seeds(folder.parent, CPU)
     assert str(caught.value) == message
 
 
@@ -283,13 +284,13 @@ def test_only_a_stages_folder_has_a_command_that_makes_it(
         load_vae(tmp_path / place, CPU)
     monkeypatch.chdir(tmp_path / place)
     with pytest.raises(UserError, match=rf"^{re.escape('.' + line)}$"):
-        load_vaes(Path(), CPU)
+        load_seeds(Path(), CPU)
 
 
 def test_a_lack_of_memory_is_no_broken_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build("conv").save(seed_dir(tmp_path, 0))
-    monkeypatch.setitem(BUILDERS, "conv", lambda config: torch.empty(10**17))
+    monkeypatch.setattr(nets, "build", lambda config: torch.empty(10**17))
     with pytest.raises(RuntimeError, match="memory"):
         load_vae(tmp_path, CPU)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from vaelab import nearest as module
-from vaelab.nearest import nearest
+from vaelab.metrics import nearest as module
+from vaelab.metrics.nearest import nearest
 
 
 @pytest.mark.parametrize("chunk", [0.5, 1, 7, 50, 64])

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from vaelab.models import VAE, Posterior, VAEConfig
-from vaelab.objective import elbo_terms, kl_to_standard_normal
+from vaelab.vae.model import VAE, Posterior, VAEConfig
+from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA as SklearnPCA
 
-from vaelab import pca as module
-from vaelab.pca import fit_pca
+from vaelab.metrics import pca as module
+from vaelab.metrics.pca import fit_pca
 
 
 def correlated(count: int, shape: tuple[int, int, int], rank: int) -> NDArray[np.uint8]:

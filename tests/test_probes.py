@@ -10,8 +10,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from vaelab import probes
-from vaelab.probes import Probe, fit_linear_probe, held_out, probe, probe_rows
+from vaelab.metrics import probes
+from vaelab.metrics.probes import Probe, fit_linear_probe, held_out, probe, probe_rows
 
 Split = tuple[Tensor, Tensor, Tensor, Tensor]
 

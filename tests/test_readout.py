@@ -10,8 +10,8 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from vaelab.data.shapes import FACTORS, SYMMETRY, draw, sample_factors
-from vaelab.latent.readout import factor_targets, linear_readout, read_factors
+from vaelab.sources.shapes import FACTORS, SYMMETRY, draw, sample_factors
+from vaelab.studies.latent.readout import factor_targets, linear_readout, read_factors
 
 
 def test_readout_against_sklearn() -> None:

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaelab.figures.common import WIDTH
-from vaelab.figures.regions import draw_measures, draw_prior_samples, draw_regions
-from vaelab.reports.regions import regions_chapter
+from vaelab.plotting.style import WIDTH
+from vaelab.report.regions import regions_chapter
+from vaelab.studies.latent.draw_regions import draw_measures, draw_prior_samples, draw_regions
 
 Row = dict[str, Any]
 

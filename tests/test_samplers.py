@@ -8,9 +8,9 @@ import torch
 from scipy.stats import multivariate_normal
 from torch import Tensor
 
-from vaelab import samplers
-from vaelab.models import Posterior
-from vaelab.samplers import Mixture, Prior, fit_class_gaussians, fit_mixture
+from vaelab.samplers import gaussians as samplers
+from vaelab.samplers.gaussians import Mixture, Prior, fit_class_gaussians, fit_mixture
+from vaelab.vae.model import Posterior
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 from vaelab.settings import ShapesRecipe, load_settings
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vaelab.spread import mean_and_sd, paired_difference
+from vaelab.metrics.spread import mean_and_sd, paired_difference
 
 
 def rows(*values: float | None) -> list[dict[str, float | None]]:

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from stage import KILLED, OUT_OF_MEMORY, run_stage
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 

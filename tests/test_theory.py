@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import theory
-from vaelab.models import VAE, Posterior, VAEConfig
+from vaelab.vae.model import VAE, Posterior, VAEConfig
 
 DRAWS = 40_000
 MU = torch.tensor([0.5, -1.0, 2.0])

@@ -12,9 +12,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from vaelab import tracking
 from vaelab.data.arrays import Meta
-from vaelab.errors import UserError
+from vaelab.runtime import tracking
+from vaelab.runtime.errors import UserError
 from vaelab.settings import DatasetSettings, load_settings
 
 REPOSITORY = Path(__file__).parents[1]

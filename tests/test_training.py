@@ -12,14 +12,13 @@ import torch
 from numpy.typing import NDArray
 from toys import image_arrays
 
-from vaelab import training
-from vaelab.checkpoints import Checkpoint, checkpoint_of
+from vaelab import nets
 from vaelab.data.arrays import ImageArrays
-from vaelab.errors import UserError
-from vaelab.models import VAE, VAEConfig
-from vaelab.models.conv import build_conv
-from vaelab.models.fc import build_fc
-from vaelab.settings import Architecture, ObjectiveSettings, TrainSettings
+from vaelab.runtime.checkpoints import Checkpoint, checkpoint_of
+from vaelab.runtime.errors import UserError
+from vaelab.settings import ObjectiveSettings, TrainSettings
+from vaelab.training import loop as training
+from vaelab.vae.model import VAE, VAEConfig
 
 CPU = torch.device("cpu")
 OBJECTIVE = ObjectiveSettings(beta=1.0, free_bits=0.0, kl_warmup_epochs=1.5, kl_cycles=1)
@@ -50,13 +49,11 @@ def images(tmp_path: Path) -> ImageArrays:
     return image_arrays(tmp_path / "blobs", draw, {"train": 70, "val": 20, "test": 10})
 
 
-def build(architecture: Architecture = "conv", **config: Any) -> VAE:
+def build(architecture: str = "conv", **config: Any) -> VAE:
     net = {"conv": {"width": 4}, "fc": {"width": 24, "blocks": 1}}[architecture]
     fields = {"latent_dim": 5, "likelihood": "bernoulli", "net": net} | config
     torch.manual_seed(3)
-    return {"conv": build_conv, "fc": build_fc}[architecture](
-        VAEConfig(architecture=architecture, shape=(3, 16, 16), **fields)
-    )
+    return nets.build(VAEConfig(architecture=architecture, shape=(3, 16, 16), **fields))
 
 
 class Stopped(Exception):
@@ -66,7 +63,7 @@ class Stopped(Exception):
 def run(
     images: ImageArrays,
     folder: Path,
-    architecture: Architecture = "conv",
+    architecture: str = "conv",
     settings: TrainSettings = TRAIN,
     stop_after: int | None = None,
     seed: int = 3,
@@ -97,7 +94,7 @@ def assert_same_weights(a: VAE, b: VAE) -> None:
 def test_a_stopped_run_goes_on_to_the_same_bits(
     images: ImageArrays,
     tmp_path: Path,
-    architecture: Architecture,
+    architecture: str,
     optimiser: str,
     stop_after: int,
 ) -> None:

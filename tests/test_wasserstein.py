@@ -10,8 +10,8 @@ from scipy.ndimage import convolve
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
-from vaelab import wasserstein as module
-from vaelab.wasserstein import PatchReference, SlicedWasserstein, expand, laplacian_pyramid
+from vaelab.metrics import wasserstein as module
+from vaelab.metrics.wasserstein import PatchReference, SlicedWasserstein, expand, laplacian_pyramid
 
 
 def images_like_photographs(count: int, side: int, channels: int = 3, seed: int = 0) -> Tensor:

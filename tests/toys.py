@@ -13,13 +13,12 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from vaelab import nets
 from vaelab.data import arrays
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
-from vaelab.data.shapes import FACTORS, SHAPES, draw, sample_factors
-from vaelab.models import seed_dir
-from vaelab.models.conv import build_conv, conv_config
-from vaelab.models.fc import build_fc, fc_config
 from vaelab.settings import load_settings
+from vaelab.sources.shapes import FACTORS, SHAPES, draw, sample_factors
+from vaelab.vae.model import seed_dir
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -107,8 +106,8 @@ def save_models(**changes: Any) -> None:
     model = settings.model.model_copy(update=changes)
     torch.manual_seed(0)
     for vae in (
-        build_fc(fc_config(model, (3, 16, 16))),
-        build_conv(conv_config(model, (3, 16, 16))),
+        nets.build(nets.configure("fc", model, (3, 16, 16))),
+        nets.build(nets.configure("conv", model, (3, 16, 16))),
     ):
         vae.save(seed_dir(settings.model_dir(vae.config.architecture), 0))
 

@@ -5,8 +5,6 @@
 The tables as JSON, CSV and Markdown, and the figures that stand beside them.
 """
 
-import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stage import run_stage
-from vaelab import tracking
-from vaelab.comparison import (
+from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.metrics.inception import check_weights
+from vaelab.metrics.nearest import nearest
+from vaelab.metrics.pca import PCA, fit_pca
+from vaelab.metrics.spread import mean_and_sd
+from vaelab.nets.saved import load_all
+from vaelab.plotting.style import save
+from vaelab.report.compare import Conditions, compare_report
+from vaelab.runtime import tracking
+from vaelab.runtime.outputs import write_csv, write_json, write_text
+from vaelab.samplers.gaussians import ClassGaussians
+from vaelab.settings import (
+    ARCHITECTURES,
+    CompareSettings,
+    DatasetSettings,
+    load_settings,
+)
+from vaelab.studies.compare import draw as figures
+from vaelab.studies.compare.generated import (
+    FLOOR,
+    NEAREST,
+    RECONSTRUCTION,
+    RealImages,
+    add_inception,
+    fit_samplers,
+    generate,
+    generate_by_pca,
+    judge,
+)
+from vaelab.studies.compare.measure import (
     Evaluation,
     Posteriors,
     Row,
@@ -31,40 +57,10 @@ from vaelab.comparison import (
     pixel_entropy,
     probe_pixels,
 )
-from vaelab.data.arrays import ImageArrays, UInt8Array
-from vaelab.device import select_device
-from vaelab.errors import UserError
-from vaelab.figures import compare as figures
-from vaelab.figures.common import save
-from vaelab.generation import (
-    FLOOR,
-    NEAREST,
-    RECONSTRUCTION,
-    RealImages,
-    add_inception,
-    fit_samplers,
-    generate,
-    generate_by_pca,
-    judge,
-    to_uint8,
-)
-from vaelab.inception import check_weights
-from vaelab.inference import decode, device_of, to_floats
-from vaelab.models import VAE, seed_dir
-from vaelab.models.load import load_vaes
-from vaelab.nearest import nearest
-from vaelab.pca import PCA, fit_pca
-from vaelab.reports.common import write_csv, write_json, write_text
-from vaelab.reports.compare import Conditions, compare_report
-from vaelab.samplers import ClassGaussians
-from vaelab.settings import (
-    ARCHITECTURES,
-    Architecture,
-    CompareSettings,
-    DatasetSettings,
-    load_settings,
-)
-from vaelab.spread import mean_and_sd
+from vaelab.vae.device import select_device
+from vaelab.vae.inference import decode, device_of
+from vaelab.vae.model import VAE, seed_dir
+from vaelab.vae.pixels import to_floats, to_uint8
 
 OF_A_CLASS = 10  # images, in the figure of class-conditional samples
 BESIDE_NEAREST = 12  # samples, in the figure of their nearest training images
@@ -89,13 +85,8 @@ def main(dataset: str) -> None:
     options = settings.compare
     images = ImageArrays.open(settings.data_dir)
     device = select_device(settings.train.device)
-    vaes = {model: load_vaes(settings.model_dir(model), device) for model in ARCHITECTURES}
+    vaes = load_all(settings.models_dir, device)
     seeds = list(vaes["fc"])
-    if seeds != list(vaes["conv"]):
-        raise UserError(
-            f"models/{dataset} holds FC of seeds {seeds} and Conv of seeds {list(vaes['conv'])}; "
-            f"`dvc repro train_fc@{dataset} train_conv@{dataset}` makes both anew"
-        )
     latent_dim = vaes["fc"][seeds[0]].latent_dim
 
     if options.inception_weights is not None:
@@ -111,9 +102,7 @@ def main(dataset: str) -> None:
             ]
             for model, of_model in vaes.items()
         }
-        started = time.perf_counter()
         pca = fit_pca(images.train.images, latent_dim, seed=options.seed)
-        seconds = round(time.perf_counter() - started, 1)
         codes = pca.encode(images.train.images)
         by_pca = generate_by_pca(pca, codes, real, options.seed)
         judged_pca = judge(real, by_pca, device)
@@ -122,7 +111,7 @@ def main(dataset: str) -> None:
                 str(model): [each.evaluation.row for each in every]
                 for model, every in compared.items()
             },
-            "pca": [evaluate_pca(pca, codes, images, seconds, options.seed)],
+            "pca": [evaluate_pca(pca, codes, images, options.seed)],
             "mean_image": [evaluate_mean_image(images)],
         }
 
@@ -165,7 +154,6 @@ def compare(
 ) -> Compared:
     """folder: where training left what it cost, and its history."""
     device = device_of(vae)
-    price = json.loads((folder / "metrics.json").read_text())
     posteriors = Posteriors.of(vae, images)
     samplers = fit_samplers(posteriors.train, images.train.labels, options, device)
     generated = generate(vae, samplers, posteriors.test, real, options.seed)
@@ -177,7 +165,7 @@ def compare(
     return Compared(
         vae,
         posteriors.test.mu,
-        evaluate(vae, images, posteriors, price, options),
+        evaluate(vae, images, posteriors, options),
         generated,
         judge(real, generated, device),
         of_classes,
@@ -186,7 +174,7 @@ def compare(
 
 
 def conditions_of(
-    compared: Mapping[Architecture, list[Compared]],
+    compared: Mapping[str, list[Compared]],
     pca: PCA,
     images: ImageArrays,
     real: RealImages,
@@ -260,7 +248,7 @@ def write_tables(
 
 
 def draw(
-    compared: Mapping[Architecture, list[Compared]],
+    compared: Mapping[str, list[Compared]],
     pca: PCA,
     images: ImageArrays,
     rows: Mapping[str, list[Row]],

@@ -4,8 +4,8 @@ python src/stages/download.py cifar10
 """
 
 from stage import log, run_stage
-from vaelab.data.prepare import prepare
 from vaelab.settings import load_settings
+from vaelab.sources.prepare import prepare
 
 
 def main(dataset: str) -> None:

@@ -13,21 +13,28 @@ import torch
 from numpy.typing import NDArray
 
 from stage import run_stage
-from vaelab import tracking
 from vaelab.data.arrays import ImageArrays
-from vaelab.device import select_device
-from vaelab.figures import interpolate as figures
-from vaelab.figures.common import save
-from vaelab.inference import decode, device_of, encode, to_floats
-from vaelab.latent import paths
-from vaelab.latent.smoothness import PathMeasures, differences, headline, measure_paths, table
-from vaelab.models import VAE
-from vaelab.models.load import load_vae
-from vaelab.nearest import nearest
-from vaelab.reports.common import write_csv, write_json, write_text
-from vaelab.reports.interpolate import MEASURES, interpolate_report
-from vaelab.samplers import fit_mixture
-from vaelab.settings import ARCHITECTURES, InterpolateSettings, load_settings
+from vaelab.metrics.nearest import nearest
+from vaelab.nets.saved import load_first
+from vaelab.plotting.style import save
+from vaelab.report.interpolate import MEASURES, interpolate_report
+from vaelab.runtime import tracking
+from vaelab.runtime.outputs import write_csv, write_json, write_text
+from vaelab.samplers.gaussians import fit_mixture
+from vaelab.settings import InterpolateSettings, load_settings
+from vaelab.studies.interpolate import draw as figures
+from vaelab.studies.interpolate import paths
+from vaelab.studies.interpolate.smoothness import (
+    PathMeasures,
+    differences,
+    headline,
+    measure_paths,
+    table,
+)
+from vaelab.vae.device import select_device
+from vaelab.vae.inference import decode, device_of, encode
+from vaelab.vae.model import VAE
+from vaelab.vae.pixels import to_floats
 
 CORNER_SIDE = 7  # images of a side of the grid between four
 
@@ -49,7 +56,7 @@ def main(dataset: str) -> None:
     chosen = settings.interpolate
     images = ImageArrays.open(settings.data_dir)
     device = select_device(settings.train.device)
-    vaes = {model: load_vae(settings.model_dir(model), device) for model in ARCHITECTURES}
+    vaes = load_first(settings.models_dir, device)
     latent_dim = vaes["fc"].latent_dim
 
     pairs = paths.shown_pairs(images, chosen)

@@ -12,21 +12,21 @@ import chapters.map
 import chapters.regions
 from chapters import Figures
 from stage import run_stage
-from vaelab import tracking
 from vaelab.data.arrays import ImageArrays
-from vaelab.device import select_device
-from vaelab.latent.encoded import Encoded
-from vaelab.models.load import load_vae
-from vaelab.reports.common import write_json, write_text
-from vaelab.reports.latent_explore import latent_report
-from vaelab.settings import ARCHITECTURES, load_settings
+from vaelab.nets.saved import load_first
+from vaelab.report.latent_explore import latent_report
+from vaelab.runtime import tracking
+from vaelab.runtime.outputs import write_json, write_text
+from vaelab.settings import load_settings
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.vae.device import select_device
 
 
 def main(dataset: str) -> None:
     settings = load_settings().of(dataset)
     images = ImageArrays.open(settings.data_dir)
     device = select_device(settings.train.device)
-    vaes = {model: load_vae(settings.model_dir(model), device) for model in ARCHITECTURES}
+    vaes = load_first(settings.models_dir, device)
     latent_dim = vaes["fc"].latent_dim
 
     name = f"latent_explore-z{latent_dim}"

@@ -4,13 +4,7 @@ python src/stages/train_conv.py cifar10
 """
 
 from stage import run_stage
-from train_model import train_model
-from vaelab.models.conv import build_conv, conv_config
-
-
-def main(dataset: str) -> None:
-    train_model(dataset, "conv", conv_config, build_conv)
-
+from vaelab.training.run import train_architecture
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    run_stage(lambda dataset: train_architecture(dataset, "conv"), __doc__)

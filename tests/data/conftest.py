@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vaelab.data import fetch
+from vaelab.sources import fetch
 
 
 @dataclass

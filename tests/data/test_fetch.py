@@ -9,9 +9,9 @@ from pathlib import Path
 import gdown
 import pytest
 
-from vaelab.data import fetch as fetch_module
-from vaelab.data.fetch import downloads_dir, fetch
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
+from vaelab.sources import fetch as fetch_module
+from vaelab.sources.fetch import downloads_dir, fetch
 
 BODY = os.urandom(100_000)
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaelab.data.image_folder import open_image_folder
 from vaelab.data.pictures import open_files, read_pictures, to_array
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 from vaelab.settings import ImageFolderRecipe
+from vaelab.sources.image_folder import open_image_folder
 
 
 def encoded(colour: int | tuple[int, ...] = 128, mode: str = "L", **save: object) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vaelab.data.pictures import read_picture, to_array
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 
 SHAPE = (3, 16, 16)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaelab.data import prepare as prepare_module
 from vaelab.data.arrays import SPLITS, ImageArrays, Split
-from vaelab.data.prepare import prepare
-from vaelab.data.source import Part, Source
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 from vaelab.settings import DatasetSettings, ImageFolderRecipe, ShapesRecipe, TorchvisionRecipe
+from vaelab.sources import prepare as prepare_module
+from vaelab.sources.prepare import prepare
+from vaelab.sources.source import Part, Source
 
 SHARED = Path(
     os.environ.get("VAELAB_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")

@@ -5,10 +5,10 @@ import colorsys
 import numpy as np
 import pytest
 
-from vaelab.data import shapes
-from vaelab.data.prepare import open_source
-from vaelab.data.shapes import FACTORS, POSITION, SHAPES, SIZE, coverage, draw, sample_factors
 from vaelab.settings import ShapesRecipe
+from vaelab.sources import shapes
+from vaelab.sources.prepare import open_source
+from vaelab.sources.shapes import FACTORS, POSITION, SHAPES, SIZE, coverage, draw, sample_factors
 
 SQUARE, ELLIPSE, HEART = range(3)
 

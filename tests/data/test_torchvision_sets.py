@@ -16,11 +16,11 @@ import scipy.io
 from PIL import Image
 from torchvision import datasets
 
-from vaelab.data import torchvision_sets
-from vaelab.data.fetch import downloads_dir
-from vaelab.data.prepare import open_source
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 from vaelab.settings import TorchvisionRecipe
+from vaelab.sources import torchvision_sets
+from vaelab.sources.fetch import downloads_dir
+from vaelab.sources.prepare import open_source
 
 RNG = np.random.default_rng(0)
 

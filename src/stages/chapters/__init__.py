@@ -7,7 +7,7 @@ architecture; figures and tables go into the folder, reports/D/latent_explore.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vaelab.reports.common import Chapter
+from vaelab.report.common import Chapter
 
 Figures = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # model -> group -> figure
 

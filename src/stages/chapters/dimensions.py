@@ -8,15 +8,15 @@ import torch
 
 from chapters import Told
 from vaelab.data.arrays import ImageArrays
-from vaelab.figures import dimensions as figures
-from vaelab.figures.common import save
-from vaelab.latent import dimensions as dims
-from vaelab.latent.disentanglement import Disentanglement, disentanglement
-from vaelab.latent.encoded import Encoded
-from vaelab.latent.readout import read_factors
-from vaelab.reports.common import write_csv
-from vaelab.reports.dimensions import SCORES, dimensions_chapter, write_held
+from vaelab.plotting.style import save
+from vaelab.report.dimensions import SCORES, dimensions_chapter, write_held
+from vaelab.runtime.outputs import write_csv
 from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import dimensions as dims
+from vaelab.studies.latent import draw_dimensions as figures
+from vaelab.studies.latent.disentanglement import Disentanglement, disentanglement
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.studies.latent.readout import read_factors
 
 SHOWN_IMAGES = 2  # that traversals start from, beside the mean encoding
 FROM_IMAGES = 4  # dimensions traversed from each

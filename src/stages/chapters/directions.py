@@ -4,13 +4,13 @@ from pathlib import Path
 
 from chapters import Told
 from vaelab.data.arrays import ImageArrays
-from vaelab.figures import directions as figures
-from vaelab.figures.common import save
-from vaelab.latent.directions import STEPS, Directions, explore
-from vaelab.latent.encoded import Encoded
-from vaelab.reports.common import write_csv
-from vaelab.reports.directions import directions_chapter
+from vaelab.plotting.style import save
+from vaelab.report.directions import directions_chapter
+from vaelab.runtime.outputs import write_csv
 from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import draw_directions as figures
+from vaelab.studies.latent.directions import STEPS, Directions, explore
+from vaelab.studies.latent.encoded import Encoded
 
 HEADLINE = ("auc", "share", "share_other", "mean_hit")
 

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from chapters import Told
-from vaelab.aggregate import encoding_statistics
 from vaelab.data.arrays import ImageArrays
-from vaelab.figures import map as figures
-from vaelab.figures.common import NAMES, save
-from vaelab.inference import decode
-from vaelab.latent.encoded import Encoded
-from vaelab.latent.map import (
+from vaelab.metrics.aggregate import encoding_statistics
+from vaelab.plotting.style import NAMES, save
+from vaelab.report.map import COLLAPSED, map_chapter
+from vaelab.runtime.outputs import write_csv
+from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import draw_map as figures
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.studies.latent.map import (
     EncodingMap,
     brightness_on_map,
     map_encodings,
@@ -25,19 +27,17 @@ from vaelab.latent.map import (
     principal_components,
     spread_out,
 )
-from vaelab.latent.prior_fit import PriorFit
-from vaelab.latent.readout import read_factors
-from vaelab.objective import kl_to_standard_normal
-from vaelab.reports.common import write_csv
-from vaelab.reports.map import COLLAPSED, map_chapter
-from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent.prior_fit import PriorFit
+from vaelab.studies.latent.readout import read_factors
+from vaelab.vae.inference import decode
+from vaelab.vae.objective import kl_to_standard_normal
 
 PLANE_SIDE = 9
 HEADLINE = [
     "norm",
     "variance",
     "kl",
-    "marginal_kl",
+    "marginal_kl_lower",
     "radius_distance",
     "correlation_mean",
     "trust_pca",

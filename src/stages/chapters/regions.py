@@ -4,13 +4,13 @@ from pathlib import Path
 
 from chapters import Told
 from vaelab.data.arrays import ImageArrays
-from vaelab.figures import regions as figures
-from vaelab.figures.common import save
-from vaelab.latent.encoded import Encoded
-from vaelab.latent.regions import explore_regions
-from vaelab.reports.common import write_csv
-from vaelab.reports.regions import regions_chapter
+from vaelab.plotting.style import save
+from vaelab.report.regions import regions_chapter
+from vaelab.runtime.outputs import write_csv
 from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import draw_regions as figures
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.studies.latent.regions import explore_regions
 
 
 def tell(

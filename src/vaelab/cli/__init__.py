@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 from vaelab.cli.output import complain, printable
 from vaelab.cli.parser import build_parser
-from vaelab.errors import UserError, lacks_memory
+from vaelab.runtime.errors import UserError, lacks_memory
 
 OUT_OF_MEMORY = "out of memory; try fewer images at once, or --device cpu"
 

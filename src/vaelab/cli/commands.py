@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from vaelab.cli.output import complain, write
 from vaelab.cli.sheet import Row, as_gif, as_png, draw_sheet, is_sheet
-from vaelab.data.image_folder import SUFFIXES
 from vaelab.data.pictures import read_picture
-from vaelab.device import select_device
-from vaelab.errors import UserError
-from vaelab.evaluation import psnr
-from vaelab.inference import decode
-from vaelab.inference import encode as encode_images
-from vaelab.latent.dimensions import traverse as traversal
-from vaelab.latent.paths import PathKind, path
-from vaelab.models import VAE
-from vaelab.models.load import load_vae
-from vaelab.objective import kl_to_standard_normal
-from vaelab.reports.common import format_number
-from vaelab.samplers import Prior
+from vaelab.nets.saved import load_vae
+from vaelab.report.common import format_number
+from vaelab.runtime.errors import UserError
+from vaelab.samplers.gaussians import Prior
+from vaelab.sources.image_folder import SUFFIXES
+from vaelab.studies.interpolate.paths import PathKind, path
+from vaelab.studies.latent.dimensions import traverse as traversal
+from vaelab.training.validation import psnr
+from vaelab.vae.device import select_device
+from vaelab.vae.inference import decode
+from vaelab.vae.inference import encode as encode_images
+from vaelab.vae.model import VAE
+from vaelab.vae.objective import kl_to_standard_normal
 
 ACROSS = 8  # pictures beside one another
 KINDS: dict[str, PathKind] = {"linear": "linear", "spherical": "slerp"}

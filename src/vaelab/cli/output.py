@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 
 
 def printable(text: str) -> str:

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from vaelab.cli.output import printable
 from vaelab.data.pictures import UNREADABLE
-from vaelab.figures.common import Images, to_uint8
+from vaelab.plotting.style import Images, to_rgb
 
 SIDE = 96  # pixels: smaller images are enlarged, by a whole number, to at least this
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -61,7 +61,7 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
             centre = margin + i * (side + gap) + side // 2
             shown = _shortened(printable(caption), font, side)
             pen.text((centre, top - line // 3), shown, INK, font, anchor="ms")
-        for i, image in enumerate(to_uint8(row.images)):
+        for i, image in enumerate(to_rgb(row.images)):
             enlarged = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
             left = margin + i * (side + gap)
             sheet.paste(enlarged, (left, top))

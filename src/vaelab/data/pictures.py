@@ -23,7 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from vaelab.data.arrays import Int64Array, UInt8Array
-from vaelab.errors import UserError
+from vaelab.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

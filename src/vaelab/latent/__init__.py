@@ -1,1 +1,0 @@
-"""What a latent space holds: paths, regions, dimensions, directions, maps; a file for each."""

@@ -1,0 +1,98 @@
+"""Tight bounds on a trained VAE's log evidence: the ELBO and the importance-weighted bound.
+
+    found = bounds(vae, images.test.images, elbo_samples=16, iw_samples=64, seed=0)
+    bits_per_dim(found.iw_bound, images.shape)
+
+Apart from training's validation, as it costs a decode for every draw.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaelab.data.arrays import UInt8Array
+from vaelab.vae.inference import batches, device_of
+from vaelab.vae.model import VAE
+from vaelab.vae.objective import elbo_terms
+
+DECODES = 1024  # images that are decoded at a time, however many draws are asked for
+
+
+class Bounds(NamedTuple):
+    """Means over the images, nats/image."""
+
+    elbo: float  # higher is better
+    reconstruction: float  # the distortion -E[log p(x|z)], lower is better
+    kl: float  # the rate KL(q(z|x) || p(z))
+    iw_bound: float  # at least the ELBO; the nearer log p(x) the more draws
+
+
+def importance_weighted_bound(log_weights: Tensor) -> Tensor:
+    """log of the mean weight, a lower bound of log p(x) that rises in expectation with k.
+
+    log_weights: (k, B), log p(x|z) + log p(z) - log q(z|x) for k draws of z ~ q(z|x), in nats.
+    Returns (B,). Burda, Grosse & Salakhutdinov 2016 (arXiv 1509.00519), equation 8.
+    """
+    return log_weights.logsumexp(0) - math.log(len(log_weights))
+
+
+@torch.inference_mode()
+def bounds(
+    vae: VAE, images: UInt8Array, *, elbo_samples: int, iw_samples: int, seed: int
+) -> Bounds:
+    """The ELBO from the first `elbo_samples` draws of z, the tighter bound from `iw_samples`.
+
+    images: uint8 (N, C, H, W). The two share one stream of draws, which `seed` decides, and every
+    draw is decoded once, DECODES images at a time.
+
+    The ELBO takes the KL in closed form. An importance-weighted bound beside it that takes it from
+    the draws would lie above the ELBO in expectation alone, and below it by chance where q is
+    nearly exact or images are few. So what is estimated is the gap between them: the log of the
+    mean weight less the mean of the log weights of the same draws, which Jensen's inequality keeps
+    from being negative for each image. iw_bound is the ELBO plus this gap. Its expectation is that
+    of `importance_weighted_bound`, as the mean log weight and the ELBO have the same one.
+    """
+    device = device_of(vae)
+    generator = torch.Generator(device).manual_seed(seed)
+    distortions, rates, gaps = [], [], []
+    for batch in batches(images, device):
+        draws = max(elbo_samples, iw_samples)
+        log_likelihood, log_ratio, rate = log_weight_terms(vae, batch, draws, generator)
+        log_weights = (log_likelihood + log_ratio)[:iw_samples]
+        distortions.append(-log_likelihood[:elbo_samples].mean(0))
+        rates.append(rate)
+        gaps.append(importance_weighted_bound(log_weights) - log_weights.mean(0))
+    reconstruction, kl, gap = (float(torch.cat(part).mean()) for part in (distortions, rates, gaps))
+    elbo = -(reconstruction + kl)
+    return Bounds(elbo, reconstruction, kl, elbo + gap)
+
+
+def log_weight_terms(
+    vae: VAE, images: Tensor, draws: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """log p(x|z) and log p(z) - log q(z|x) of z ~ q(z|x), each (draws, B), and the rate, (B,).
+
+    images: (B, C, H, W) in [0, 1]. DECODES images are decoded at a time. Float64, on the CPU.
+    """
+    at_once = max(1, DECODES // len(images))
+    posterior = vae.encode(images)
+    parts = [
+        elbo_terms(vae, images, generator, draws=min(at_once, draws - start), posterior=posterior)
+        for start in range(0, draws, at_once)
+    ]
+    log_likelihood = torch.cat([part.log_likelihood.cpu().double() for part in parts])
+    log_ratio = torch.cat([part.log_ratio.cpu().double() for part in parts])
+    return log_likelihood, log_ratio, parts[0].rate.cpu().double()
+
+
+def bits_per_dim(nats: float, shape: tuple[int, int, int]) -> float:
+    """-nats / (D log 2), D = C * H * W; lower is better.
+
+    nats: the mean over images of a log probability (or a lower bound of it) of their pixels' 8-bit
+    values; of a density it gives no number of bits. shape: (C, H, W).
+    """
+    return -nats / (math.log(2.0) * math.prod(shape))

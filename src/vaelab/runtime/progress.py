@@ -1,0 +1,67 @@
+"""What a stage says while it works: its steps as lines, and a moving bar on a terminal.
+
+    with steps("compare", {"encode": 2, "measure": 30, "draw": 5}) as step:
+        step("encode")
+
+A pipe or a file gets plain lines, and no bar.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NoReturn
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+REFRESH = 0.5  # seconds
+
+log = logging.getLogger("vaelab")
+
+
+def bar(total: float, name: str, unit: str) -> tqdm[NoReturn]:
+    """A bar that is gone when it is done; nothing where the errors' stream is no terminal."""
+    hidden = not sys.stderr.isatty()
+    return tqdm(total=total, desc=name, unit=unit, leave=False, disable=hidden)
+
+
+@contextmanager
+def steps(stage: str, shares: Mapping[str, float]) -> Iterator[Callable[[str], None]]:
+    """Announces each step as it begins, with the time that is left.
+
+    shares: step -> about how long it takes, in whatever unit, in the order of the steps.
+    """
+    names = list(shares)
+    started = time.perf_counter()
+    whole = sum(shares.values())
+
+    def step(name: str) -> None:
+        number = names.index(name)
+        done = sum(shares[each] for each in names[:number])
+        seconds = time.perf_counter() - started
+        left = f", about {seconds * (whole / done - 1):.0f} s left" if done else ""
+        log.info("%s %d/%d: %s%s", stage, number + 1, len(names), name, left)
+        moving.set_description(f"{stage}: {name}")
+        moving.n = done
+
+    over = threading.Event()
+    with bar(whole, stage, "") as moving, logging_redirect_tqdm([log]):
+        moving.bar_format = "{desc} |{bar}| {elapsed}"
+        thread = threading.Thread(target=_keep_moving, args=(moving, over), daemon=True)
+        thread.start()
+        try:
+            yield step
+        finally:
+            over.set()
+            thread.join()
+    log.info("%s: done in %.0f s", stage, time.perf_counter() - started)
+
+
+def _keep_moving(moving: tqdm[NoReturn], over: threading.Event) -> None:
+    while not over.wait(REFRESH):
+        moving.refresh()

@@ -1,0 +1,302 @@
+"""MLflow: one run for each stage execution, one experiment for each data set.
+
+    with tracking.run("train_conv", settings, meta, name="conv-z128", model="conv") as run:
+        run.log_epoch(1, {"val_elbo": -1840.2}, timestamp_ms)
+
+The only file that knows MLflow. The store is an SQLite file and a folder of artifacts at the
+repository's root, also for a stage that runs in a queued experiment's temporary folder;
+MLFLOW_TRACKING_URI names another one instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from vaelab.data.arrays import Meta
+from vaelab.runtime import repository
+from vaelab.runtime.errors import UserError
+from vaelab.settings import DatasetSettings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ARTIFACTS = "mlartifacts"
+DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
+
+
+class Run:
+    """An open run."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self.id = run_id
+
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
+        """Log one point of each curve; the same call again changes nothing."""
+        self._log(metrics, epoch, timestamp_ms)
+
+    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
+        """Log the final figures; None stands for a figure that does not apply."""
+        self._log(metrics, 0, int(time.time() * 1000))
+
+    def _log(self, metrics: Mapping[str, float | None], step: int, timestamp_ms: int) -> None:
+        """What is not finite, as a point posterior's KL, is left out: not every store takes it."""
+        from mlflow.entities import Metric
+
+        self._client.log_batch(
+            self.id,
+            metrics=[
+                Metric(key, float(value), timestamp_ms, step)
+                for key, value in metrics.items()
+                if value is not None and math.isfinite(value)
+            ],
+        )
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or what lies in a folder, into the run's artifacts, under `folder`."""
+        if path.is_dir():
+            self._client.log_artifacts(self.id, str(path), folder)
+        else:
+            self._client.log_artifact(self.id, str(path), folder)
+
+
+@contextmanager
+def run(
+    stage: str,
+    settings: DatasetSettings,
+    meta: Meta,
+    *,
+    name: str,
+    model: str | None = None,
+    seed: int | None = None,
+    resume: str | None = None,
+) -> Iterator[Run]:
+    """One stage's run: FINISHED at the end, KILLED when stopped, FAILED on any other exception.
+
+    seed: of the one model that the run trains.
+    resume: the id of a run to go on with; a new one begins where the store does not have it.
+    Raises UserError where the store cannot be used.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with _readable_errors():
+        client, experiment_id = _open_experiment(settings.dataset)
+        tags = _tags(stage, settings, model, seed)
+        run_id = (resume and _reopen(client, resume, tags)) or _create(
+            client, experiment_id, settings, meta, name, tags
+        )
+    try:
+        with _readable_errors():
+            yield Run(client, run_id)
+    except BaseException as error:
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+        with suppress(MlflowException):  # the store itself may be what failed
+            client.set_terminated(run_id, "KILLED" if stopped else "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, sqlite3.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"MLflow's store {_uri()} cannot be used: {reason}") from error
+
+
+def prepare() -> None:
+    """Make the store ready for its UI: create or migrate it, and follow a moved repository."""
+    _open_store()
+
+
+def _tags(
+    stage: str, settings: DatasetSettings, model: str | None, seed: int | None
+) -> dict[str, str]:
+    """A run of several models names the runs that trained them, as `fc_run`, `conv_run`, ….
+
+    With several seeds the ids stand in the seeds' order.
+    """
+    commit = _commit()
+    tags = {
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": f"src/stages/{stage}.py",
+        "mlflow.source.git.commit": commit,
+        "stage": stage,
+        "dataset": settings.dataset,
+        "model": model,
+        "seed": None if seed is None else str(seed),
+        "dvc_exp": os.environ.get("DVC_EXP_NAME"),
+        "commit": commit,
+    }
+    if model is None:
+        folders = sorted(each for each in settings.models_dir.glob("*") if each.is_dir())
+        tags |= {f"{folder.name}_run": _training_runs(folder) for folder in folders}
+    return {key: value for key, value in tags.items() if value is not None}
+
+
+def _training_runs(folder: Path) -> str | None:
+    weights = sorted(folder.glob("seed_*/*.safetensors"), key=lambda file: (len(str(file)), file))
+    known = [found for each in weights if (found := training_of(each))]
+    return ", ".join(each["mlflow_run_id"] for each in known) or None
+
+
+def remember(run: Run, weights: Path, clock: Mapping[str, float]) -> None:
+    """Note the run that trained these weights, and the wall-clock time that it took.
+
+    The note is known by the weights' own bytes and lies outside of DVC's outputs and of git: it
+    differs from run to run and from machine to machine where the weights are the same.
+    """
+    note = _note_of(weights)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"mlflow_run_id": run.id, **clock}) + "\n")
+
+
+def training_of(weights: Path) -> dict[str, Any] | None:
+    """What `remember` noted: `mlflow_run_id`, `seconds`, `images_per_second`; None if nothing."""
+    note = _note_of(weights)
+    if not note.is_file():
+        return None
+    found: dict[str, Any] = json.loads(note.read_text())
+    return found
+
+
+def _note_of(weights: Path) -> Path:
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return repository.kept() / "trained" / f"{digest[:32]}.json"
+
+
+def _create(
+    client: MlflowClient,
+    experiment_id: str,
+    settings: DatasetSettings,
+    meta: Meta,
+    name: str,
+    tags: dict[str, str],
+) -> str:
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    created = client.create_run(experiment_id, run_name=name, tags=tags)
+    run_id: str = created.info.run_id
+    client.log_batch(
+        run_id, params=[Param(key, str(value)) for key, value in settings.flat().items()]
+    )
+    images = Dataset(
+        name=meta.name,
+        digest=meta.digest[:DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps(meta.source),
+        profile=json.dumps({"shape": meta.shape, **meta.counts}),
+    )
+    context = "training" if "model" in tags else "evaluation"
+    client.log_inputs(run_id, [DatasetInput(images, [InputTag("mlflow.data.context", context)])])
+    return run_id
+
+
+def _reopen(client: MlflowClient, run_id: str, tags: dict[str, str]) -> str | None:
+    """Set the run going again, as this process's; None where the store does not have it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        known = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if known.info.lifecycle_stage != "active":
+        return None
+    client.update_run(run_id, status="RUNNING")
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    return run_id
+
+
+# --- the store -----------------------------------------------------------------------------------
+
+
+def _uri() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository.root() / 'mlflow.db'}"
+
+
+def _open_store() -> MlflowClient:
+    """Two processes that make or migrate one database at once fail: a lock lets in one."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, at the import
+    from mlflow import MlflowClient
+
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    lock = repository.kept() / "mlflow.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with FileLock(lock):
+        client = MlflowClient(_uri())
+        client.search_experiments(max_results=1)
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            _follow_move()
+    return client
+
+
+def _open_experiment(name: str) -> tuple[MlflowClient, str]:
+    from mlflow.exceptions import MlflowException
+
+    client = _open_store()
+    location = None
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        location = (repository.root() / ARTIFACTS / name).as_uri()
+    try:
+        experiment_id: str = client.create_experiment(name, artifact_location=location)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        known = client.get_experiment_by_name(name)
+        assert known is not None
+        experiment_id = known.experiment_id
+        if known.lifecycle_stage != "active":
+            client.restore_experiment(experiment_id)
+    return client, experiment_id
+
+
+def _follow_move() -> None:
+    """MLflow keeps absolute paths; make them those of the present root if the repository moved."""
+    here = f"{(repository.root() / ARTIFACTS).as_uri()}/"
+    columns = {
+        "experiments": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+    }
+    with closing(sqlite3.connect(repository.root() / "mlflow.db")) as database, database:
+        for table, column in columns.items():
+            tail = f"substr({column}, instr({column}, '/{ARTIFACTS}/') + {len(ARTIFACTS) + 2})"
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || {tail} "
+                f"WHERE {column} LIKE 'file://%/{ARTIFACTS}/%' AND {column} != ? || {tail}",
+                (here, here),
+            )
+
+
+def _commit() -> str | None:
+    """The commit that the stage's code comes from; None outside git, or before the first one."""
+    if baseline := os.environ.get("DVC_EXP_BASELINE_REV"):
+        return baseline
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,54 @@
+"""`model`: the VAE and its nets. A field of type `NetSettings` names an architecture."""
+
+from __future__ import annotations
+
+from inspect import isclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from vaelab.settings.fields import Float, Section
+
+LikelihoodName = Literal["bernoulli", "continuous_bernoulli", "gaussian", "discretized_logistic"]
+PosteriorName = Literal["gaussian", "point"]
+
+
+class NetSettings(Section):
+    label: ClassVar[str]  # how tables and figures name the architecture
+
+
+class FCSettings(NetSettings):
+    label: ClassVar[str] = "FC"
+
+    # match_conv: what gives FC as many parameters as Conv
+    width: Literal["match_conv"] | Annotated[int, Field(ge=1, le=16_384)]
+    blocks: Annotated[int, Field(ge=0, le=16)]  # residual blocks in each net
+
+
+class ConvSettings(NetSettings):
+    label: ClassVar[str] = "Conv"
+
+    # channels after the first halving; doubled at each one after
+    width: Annotated[int, Field(ge=1, le=1024)]
+
+
+class ModelSettings(Section):
+    latent_dim: Annotated[int, Field(ge=1, le=8192)]
+    likelihood: LikelihoodName
+    sigma: Literal["learned"] | Annotated[Float, Field(gt=0, le=100)]  # of `gaussian`
+    posterior: PosteriorName
+    fc: FCSettings
+    conv: ConvSettings
+
+    @model_validator(mode="after")
+    def _sigma_of_gaussian(self) -> ModelSettings:
+        if self.sigma != "learned" and self.likelihood != "gaussian":
+            raise ValueError(f"sigma can be fixed for gaussian only, not for {self.likelihood}")
+        return self
+
+
+ARCHITECTURES: dict[str, str] = {  # name -> label, in the order of tables and figures
+    name: field.annotation.label
+    for name, field in ModelSettings.model_fields.items()
+    if isclass(field.annotation) and issubclass(field.annotation, NetSettings)
+}

@@ -1,0 +1,216 @@
+"""A person's own pictures: a folder, a zip or a tar, or the URL of an archive.
+
+Layouts, each also inside one or more wrapping folders:
+
+    train/CLASS/*.jpg  test/CLASS/*.jpg     the split that is there; val/ counts as train/
+    CLASS/*.jpg                             a test split is drawn by seed
+    *.jpg                                   the same, without classes
+
+Beside any of them attributes.csv, a row for each picture and a column for each attribute:
+
+    file,smiling,glasses
+    CLASS/1.jpg,1,0
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from vaelab.data.arrays import Int64Array, Split, UInt8Array
+from vaelab.data.pictures import Files, open_files, read_pictures
+from vaelab.runtime import repository
+from vaelab.runtime.errors import UserError
+from vaelab.settings import ImageFolderRecipe
+from vaelab.sources.fetch import downloads_dir, expanded, fetch, verified
+from vaelab.sources.source import Part, Source, held_out, shuffled
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = {
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm",
+    ".ppm", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+FEWEST = 20
+ATTRIBUTES = "attributes.csv"
+ATTRIBUTE_VALUES = {"1": 1, "0": 0, "-1": 0}  # -1 is CelebA's 0
+
+TRAIN = {"train", "training", "val", "valid", "validation"}
+TEST = {"test", "testing"}
+
+Parts = tuple[str, ...]
+
+
+def open_image_folder(recipe: ImageFolderRecipe) -> Source:
+    """Raises UserError where there is nothing to read, or too little."""
+    path, archives = _locate(recipe)
+    files = open_files(path)
+    pictures = {name: parts for name in files.names if (parts := _picture_parts(name))}
+    ignored = {PurePosixPath(name).suffix.lower() for name in files.names} - SUFFIXES - {""}
+    if len(pictures) < FEWEST:
+        also = f" (other files there: {', '.join(sorted(ignored)[:8])})" if ignored else ""
+        raise UserError(
+            f"{path} holds {len(pictures)} pictures{also} and at least {FEWEST} are needed; "
+            "add some, or correct the path; "
+            f"read are {' '.join(sorted(SUFFIXES))}"
+        )
+    train, test = _split(_without_wrapper(pictures), recipe)
+    class_names = sorted(set(train.values()) | set(test.values()))
+    attribute_names, attributes = _attributes(path, files, {*train, *test})
+
+    def part(classes: dict[str, str]) -> Part:
+        names = sorted(classes)
+        labels = np.array([class_names.index(classes[name]) for name in names], np.int64)
+        held = np.stack([attributes[name] for name in names]) if attribute_names else None
+        return Part(len(names), _reader(files, names, labels, held, recipe))
+
+    return Source(
+        part(train), part(test), class_names, archives=archives, attribute_names=attribute_names
+    )
+
+
+def _locate(recipe: ImageFolderRecipe) -> tuple[Path, dict[str, str]]:
+    """Where the pictures lie, and the checksum of the archive, where they lie in one."""
+    checksum = f"sha256:{recipe.sha256}" if recipe.sha256 else None
+    if recipe.url is not None:
+        name = recipe.url.partition("?")[0].rpartition("/")[2].strip(".") or "archive"
+        address = hashlib.sha256(recipe.url.encode()).hexdigest()[:8]
+        path = downloads_dir() / "image_folder" / address / name
+        return path, {name: fetch(recipe.url, path, checksum=checksum)}
+    assert recipe.path is not None
+    path = repository.root() / expanded(recipe.path)
+    if path.is_dir():
+        if checksum:
+            raise UserError(f"{path} is a folder; sha256 is for an archive: leave it out")
+        return path, {}
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; correct `path` in params.yaml")
+    return path, {path.name: verified(path, checksum)}
+
+
+def _visible_parts(name: str) -> Parts:
+    """A file's folders and its name; nothing for what is hidden."""
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return () if hidden else parts
+
+
+def _picture_parts(name: str) -> Parts:
+    """A picture's folders and file name; nothing for what is hidden or no picture."""
+    return _visible_parts(name) if PurePosixPath(name).suffix.lower() in SUFFIXES else ()
+
+
+def _without_wrapper(pictures: dict[str, Parts]) -> dict[str, Parts]:
+    """Leave out the folders that all the pictures share."""
+    while True:
+        top = {parts[0] if len(parts) > 1 else "" for parts in pictures.values()}
+        if len(top) > 1 or top == {""} or top.pop().lower() in TRAIN | TEST:
+            return pictures
+        pictures = {name: parts[1:] for name, parts in pictures.items()}
+
+
+def _split(
+    pictures: dict[str, Parts], recipe: ImageFolderRecipe
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The train and the test part, each as name -> class."""
+    top = {name: parts[0].lower() for name, parts in pictures.items() if len(parts) > 1}
+    given = {name for name, folder in top.items() if folder in TRAIN | TEST}
+    if TRAIN & set(top.values()) and TEST & set(top.values()):
+        if len(given) < len(pictures):
+            log.warning("%d pictures outside train/ and test/ ignored", len(pictures) - len(given))
+        classes = {name: _class(pictures[name][1:]) for name in given}
+        test = {name for name in given if top[name] in TEST}
+    else:
+        classes = {
+            name: _class(parts[1:] if name in given else parts) for name, parts in pictures.items()
+        }
+        names = sorted(classes)
+        drawn = shuffled(len(names), recipe.seed, "test split")
+        test = {names[index] for index in drawn[: held_out(len(names), recipe.test_fraction)]}
+    return (
+        {name: label for name, label in classes.items() if name not in test},
+        {name: label for name, label in classes.items() if name in test},
+    )
+
+
+def _class(parts: Parts) -> str:
+    return parts[0] if len(parts) > 1 else "image"
+
+
+def _attributes(
+    path: Path, files: Files, pictures: set[str]
+) -> tuple[list[str], Mapping[str, UInt8Array]]:
+    """The names of the A attributes, and picture -> uint8 (A,); nothing without an attributes.csv.
+
+    pictures: those that need a row. Raises UserError where the file is not as it should be.
+    """
+    found = [name for name in files.names if (_visible_parts(name) or ("",))[-1] == ATTRIBUTES]
+    if not found:
+        return [], {}
+    if len(found) > 1:
+        raise UserError(f"{path} holds {' and '.join(sorted(found))}; leave one of them")
+    where = f"{found[0]} in {path}"
+    with files.reader() as read:
+        try:
+            lines = read(found[0]).decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise UserError(f"{where} is not UTF-8; save it as UTF-8") from None
+    try:
+        header, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row] or [[]]
+    except csv.Error as error:
+        raise UserError(
+            f"{where} is no table ({error}); look for a quote that does not end"
+        ) from None
+    if "file" not in header or len(header) < 2 or len(set(header)) < len(header) or "" in header:
+        raise UserError(
+            f"{where} begins with {','.join(header)!r}; it needs a column `file`, and a column of "
+            "another name for each attribute, between commas"
+        )
+    key = header.index("file")
+    known = {PurePosixPath(name): name for name in files.names if _picture_parts(name)}
+    attributes = {}
+    for row in rows:
+        picture = known.get(PurePosixPath(found[0]).parent / row[key]) if len(row) > key else None
+        values = [ATTRIBUTE_VALUES.get(cell) for cell in row[:key] + row[key + 1 :]]
+        line = f"{where}: the row {','.join(row)!r}"
+        if picture is None:
+            raise UserError(f"{line} names no picture; `file` is a path from that file's folder")
+        if picture in attributes:
+            raise UserError(f"{line} is not the first of its picture; leave one of them")
+        if len(row) != len(header) or None in values:
+            raise UserError(f"{line} needs {len(header) - 1} values beside `file`, each 0 or 1")
+        attributes[picture] = np.array(values, np.uint8)
+    if missing := sorted(pictures - attributes.keys()):
+        raise UserError(
+            f"{where} has no row for {len(missing)} of {len(pictures)} pictures, the first "
+            f"{missing[0]}; add them"
+        )
+    return [name for name in header if name != "file"], attributes
+
+
+def _reader(
+    files: Files,
+    names: Sequence[str],
+    labels: Int64Array,
+    attributes: UInt8Array | None,
+    recipe: ImageFolderRecipe,
+) -> Callable[[Int64Array], Split]:
+    """labels: (N,); attributes: (N, A) where known; both in the order of the N names."""
+
+    def read(indices: Int64Array) -> Split:
+        images, kept = read_pictures(
+            files,
+            [names[index] for index in indices],
+            size=recipe.image_size,
+            channels=recipe.channels,
+        )
+        found = indices[kept]
+        held = None if attributes is None else attributes[found]
+        return Split(images, labels[found], attributes=held)
+
+    return read

@@ -1,0 +1,91 @@
+"""A recipe -> the data set's arrays on disk.
+
+Every source gives a train and a test part; here, and nowhere else, `limit` is applied and the
+validation split is held out of train. Only the images that were chosen are read.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from vaelab.data.arrays import Int64Array, Meta, SplitName, save
+from vaelab.runtime.errors import UserError
+from vaelab.settings import (
+    OVERRIDES,
+    DatasetSettings,
+    ImageFolderRecipe,
+    Recipe,
+    ShapesRecipe,
+    TorchvisionRecipe,
+)
+from vaelab.sources.source import FEWEST_IN_SPLIT, Source, held_out, shuffled
+
+
+def prepare(settings: DatasetSettings) -> Meta:
+    """Make the data set that the recipe describes, in `settings.data_dir`.
+
+    Raises UserError where it cannot be fetched or read, or where a split is left with too few
+    images.
+    """
+    recipe = settings.recipe
+    source = open_source(recipe)
+    limit = None if isinstance(recipe, ShapesRecipe) else recipe.limit
+    chosen = shuffled(source.train.count, recipe.seed, "train")[:limit]
+    val_count = held_out(len(chosen), recipe.val_fraction)
+    test = shuffled(source.test.count, recipe.seed, "test")[:limit]
+
+    parts = {"train": source.train, "val": source.train, "test": source.test}
+    indices: dict[SplitName, Int64Array] = {
+        "train": chosen[val_count:],
+        "val": chosen[:val_count],
+        "test": test,
+    }
+    splits = {name: parts[name].read(np.sort(index)) for name, index in indices.items()}
+    for name, split in splits.items():
+        if len(split) < FEWEST_IN_SPLIT:
+            knobs = ("count", "limit", "val_fraction", "test_fraction")
+            raise UserError(
+                f"{settings.dataset}: {name} has {len(split)} readable images and needs at least "
+                f"{FEWEST_IN_SPLIT}; add images, or change "
+                f"{', '.join(knob for knob in knobs if hasattr(recipe, knob))} in its recipe"
+            )
+    return save(
+        settings.data_dir,
+        splits,
+        name=settings.dataset,
+        source={**_described(recipe), "archives": source.archives},
+        class_names=source.class_names,
+        factor_names=source.factor_names,
+        attribute_names=source.attribute_names,
+        split_seed=recipe.seed,
+    )
+
+
+def open_source(recipe: Recipe) -> Source:
+    """Fetch what the recipe needs, and list its images without reading them.
+
+    A source is imported when it is asked for: torchvision alone takes seconds.
+    """
+    if isinstance(recipe, ShapesRecipe):
+        from vaelab.sources.shapes import open_shapes
+
+        return open_shapes(recipe)
+    if isinstance(recipe, TorchvisionRecipe):
+        from vaelab.sources.torchvision_sets import open_torchvision_set
+
+        return open_torchvision_set(recipe)
+    assert isinstance(recipe, ImageFolderRecipe)
+    from vaelab.sources.image_folder import open_image_folder
+
+    return open_image_folder(recipe)
+
+
+def _described(recipe: Recipe) -> dict[str, Any]:
+    """The recipe for meta.json: a path by its last name, so that machines agree on the file."""
+    fields = recipe.model_dump(exclude=set(OVERRIDES))
+    if fields.get("path"):
+        fields["path"] = PurePath(fields["path"]).name
+    return fields

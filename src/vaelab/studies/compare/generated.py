@@ -1,0 +1,170 @@
+"""Where latents are drawn from, and how far the images decoded from them lie from real ones.
+
+    real = RealImages.of(images, settings.compare)
+    samplers = fit_samplers(posteriors.train, images.train.labels, settings.compare, device)
+    generated = generate(vae, samplers, posteriors.test, real, seed)
+    rows = judge(real, generated, device)
+
+What is judged are the decoder's mean images in 8 bits, without the likelihood's pixel noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab.data.arrays import ImageArrays, Int64Array, UInt8Array
+from vaelab.metrics.inception import InceptionDistances, NotMeasured, inception_distances
+from vaelab.metrics.nearest import nearest
+from vaelab.metrics.pca import PCA
+from vaelab.metrics.wasserstein import PatchReference
+from vaelab.samplers.flow import FlowRecipe, fit_flow
+from vaelab.samplers.gaussians import Prior, Sampler, fit_class_gaussians, fit_mixture
+from vaelab.settings import CompareSettings
+from vaelab.vae.inference import decode
+from vaelab.vae.model import VAE, Posterior
+from vaelab.vae.pixels import to_floats, to_uint8
+
+Row = dict[str, float | None]  # swd, swd_SIDE of each level, nearest, fid, kid
+
+RECONSTRUCTION = "reconstruction"
+NEAREST = 256  # images of a set, drawn at random, whose nearest training images are looked for
+FLOOR = "floor"
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Two halves of the test split, of n images each: one to compare with, one to start from.
+
+    The distance of the second half to the first is what as many real images have: the floor.
+    """
+
+    reference: UInt8Array
+    other: UInt8Array
+    other_index: Tensor  # (n,): which test images `other` is
+    patches: PatchReference  # of `reference`
+    train: UInt8Array
+
+    @classmethod
+    def of(cls, images: ImageArrays, settings: CompareSettings) -> RealImages:
+        """n is settings.generated, or half of the test split where that is less."""
+        count = len(images.test)
+        n = min(settings.generated, count // 2)
+        generator = torch.Generator().manual_seed(settings.seed)
+        order = torch.randperm(count, generator=generator)
+        first, second = order[:n].sort().values, order[n : 2 * n].sort().values
+        reference, other = (images.test.images[rows.numpy()] for rows in (first, second))
+        patches = PatchReference(to_floats(reference), seed=settings.seed)
+        return cls(reference, other, second, patches, images.train.images)
+
+
+def fit_samplers(
+    train: Posterior, labels: Int64Array, settings: CompareSettings, device: torch.device
+) -> dict[str, Sampler]:
+    """The prior, the tempered prior, and what is fitted to the encodings of the train split.
+
+    labels: (N,); `class` is there only where two classes are.
+    """
+    latent_dim = train.mu.shape[1]
+    samplers: dict[str, Sampler] = {
+        "prior": Prior(latent_dim),
+        "tempered": Prior(latent_dim, settings.temperature),
+        "mixture": fit_mixture(train, seed=settings.seed, components=settings.mixture_components),
+    }
+    if len(np.unique(labels)) > 1:
+        samplers["class"] = fit_class_gaussians(train, torch.tensor(labels))
+    recipe = FlowRecipe(steps=settings.flow_steps)
+    samplers["flow"] = fit_flow(train, seed=settings.seed, device=device, recipe=recipe)
+    return samplers
+
+
+def generate(
+    vae: VAE, samplers: Mapping[str, Sampler], test: Posterior, real: RealImages, seed: int
+) -> dict[str, UInt8Array]:
+    """The reconstructions of `other`, and as many mean images from each sampler.
+
+    test: of the whole test split. Returns uint8 (n, C, H, W) for each.
+    """
+    latents = {RECONSTRUCTION: test.mu[real.other_index]}
+    for name, sampler in samplers.items():
+        latents[name] = sampler.sample(len(real.other), torch.Generator().manual_seed(seed))
+    return {name: to_uint8(decode(vae, z)) for name, z in latents.items()}
+
+
+def generate_by_pca(pca: PCA, train: Tensor, real: RealImages, seed: int) -> dict[str, UInt8Array]:
+    """As `generate`, with a Gaussian fitted to the train split's codes (N, K) for a prior."""
+    points = Posterior(train, torch.full_like(train, -math.inf))
+    gaussian = fit_class_gaussians(points, torch.zeros(len(train)))  # one class
+    z = gaussian.sample(len(real.other), torch.Generator().manual_seed(seed))
+    return {
+        RECONSTRUCTION: to_uint8(pca.reconstruct(real.other)),
+        "prior": to_uint8(pca.decode(z).numpy()),
+    }
+
+
+def judge(
+    real: RealImages, groups: Mapping[str, UInt8Array], device: torch.device
+) -> dict[str, Row]:
+    """Of each group of images, uint8 (n, C, H, W), n as many as `real` has."""
+    some = torch.randperm(len(real.other), generator=torch.Generator().manual_seed(0))[:NEAREST]
+    looked_at = [to_floats(images[some.numpy()]) for images in groups.values()]
+    near = nearest(looked_at, real.train, device)
+    rows: dict[str, Row] = {}
+    for (name, images), found in zip(groups.items(), near, strict=True):
+        distance = real.patches.distance(to_floats(images))
+        levels = zip(distance.sides, distance.levels, strict=True)
+        rows[name] = {
+            "swd": distance.mean,
+            **{f"swd_{side}": level for side, level in levels},
+            "nearest": float(found.distance.mean()),
+            "fid": None,
+            "kid": None,
+        }
+    return rows
+
+
+def add_inception(
+    judged: Sequence[tuple[Mapping[str, Row], Mapping[str, UInt8Array]]],
+    real: RealImages,
+    settings: CompareSettings,
+    device: torch.device,
+) -> str:
+    """Fill in `fid` and `kid` of every row that `judge` made, where they can be measured.
+
+    judged: what `judge` gave, and the groups that it was given. Returns under what conditions they
+    were measured, or why they were not, as a sentence.
+    Raises UserError where settings.inception_weights is not a file of the net's weights.
+    """
+    weights = settings.inception_weights
+    found = inception_distances(
+        real.reference,
+        {
+            f"{i} {name}": group
+            for i, (_, groups) in enumerate(judged)
+            for name, group in groups.items()
+        },
+        weights=None if weights is None else Path(weights).expanduser(),
+        device=device,
+        seed=settings.seed,
+    )
+    if isinstance(found, NotMeasured):
+        return f"FID and KID are not measured: {found.reason}."
+    for i, (rows, _) in enumerate(judged):
+        for name, row in rows.items():
+            distance = found.groups[f"{i} {name}"]
+            row["fid"], row["kid"] = distance.fid, distance.kid
+    return describe(found)
+
+
+def describe(found: InceptionDistances) -> str:
+    return (
+        f"FID and KID are of {len(found.groups)} sets against {found.reference_count:,} test "
+        f"images, with the weights {found.weights}, images resized {found.resizing}; KID is the "
+        f"mean over subsets of {found.subset_size:,}."
+    )

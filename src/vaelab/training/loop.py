@@ -1,0 +1,261 @@
+"""One training loop for every architecture.
+
+    python src/stages/train_conv.py shapes
+
+Every random number of an epoch comes from generators seeded by (seed, epoch), and the learning rate
+and the weight of the KL term are functions of the step, so that a run stopped after any epoch goes
+on from its checkpoint to the same weights: bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vaelab.data.arrays import ImageArrays
+from vaelab.runtime.checkpoints import Checkpoint
+from vaelab.runtime.errors import UserError
+from vaelab.runtime.progress import bar
+from vaelab.settings import ObjectiveSettings, TrainSettings
+from vaelab.training.optimisers import (
+    beta_at,
+    build_optimisers,
+    learning_rate_at,
+    set_learning_rate,
+)
+from vaelab.training.validation import validate
+from vaelab.vae.device import select_precision
+from vaelab.vae.model import VAE
+from vaelab.vae.objective import charged_rate, elbo_terms
+from vaelab.vae.pixels import to_floats
+
+MAX_GRADIENT_NORM = 200.0  # nats/image; as Child 2021 (VDVAE): a spike of logvar ends many a run
+CHECK_EVERY = 50  # steps between two looks at whether the loss is finite
+HISTORY = "history.csv"
+
+log = logging.getLogger("vaelab")
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the history, and the wall-clock time that it took."""
+
+    number: int  # from 1
+    row: Row  # the columns of history.csv
+    images_per_second: float
+    finished_ms: int  # since 1970
+
+
+@dataclass(frozen=True)
+class Trained:
+    vae: VAE
+    history: list[Row]
+    seconds: float  # in training steps, over all the processes that took part
+    images_per_second: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last epoch's figures on the validation split."""
+        return {key: value for key, value in self.history[-1].items() if key.startswith("val_")}
+
+    def save(self, folder: Path) -> None:
+        """Weights and config; history.csv with a row for each epoch."""
+        self.vae.save(folder)
+        write_history([self.history], folder / HISTORY)
+
+
+def write_history(histories: Sequence[Sequence[Row]], file: Path) -> None:
+    """A row for each epoch, mean over the runs; an empty cell stands for what is not finite."""
+    rows = pd.concat([pd.DataFrame(history) for history in histories])
+    means = rows.groupby("epoch", as_index=False).mean() if len(histories) > 1 else rows
+    file.parent.mkdir(parents=True, exist_ok=True)
+    means.replace([math.inf, -math.inf], math.nan).to_csv(file, index=False)
+
+
+def epochs_of(count: int, settings: TrainSettings) -> int:
+    """`epochs`, or as many more as `min_steps` takes. count: of training images."""
+    steps_per_epoch = math.ceil(count / settings.batch_size)
+    return max(settings.epochs, math.ceil(settings.min_steps / steps_per_epoch))
+
+
+def train(
+    vae: VAE,
+    images: ImageArrays,
+    objective: ObjectiveSettings,
+    settings: TrainSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint,
+    on_epoch: Callable[[Epoch], None],
+) -> Trained:
+    """Train `vae` on the train split, looking at the validation split after each epoch.
+
+    seed: of the images' order and of the posterior's noise.
+    on_epoch is called when an epoch's checkpoint is safe, and again for every finished epoch where
+    a stopped run goes on.
+    Raises UserError where a figure stops being finite; the last checkpoint is kept.
+    """
+    vae.to(device)
+    optimisers = build_optimisers(vae, settings)
+    train_pixels = torch.from_numpy(np.array(images.train.images)).to(device)  # uint8 (N, C, H, W)
+    val_pixels = torch.from_numpy(np.array(images.val.images)).to(device)
+    count = len(train_pixels)
+    epochs = epochs_of(count, settings)
+    finished = _restore(checkpoint, vae, optimisers)
+    for epoch in finished:
+        on_epoch(epoch)
+    if finished:
+        log.info("goes on after epoch %d of %d", len(finished), epochs)
+
+    for number in range(len(finished), epochs):
+        started = time.perf_counter()
+        vae.train()
+        row = _train_epoch(vae, train_pixels, optimisers, objective, settings, seed, number, epochs)
+        seconds = time.perf_counter() - started
+        vae.eval()
+        val = validate(vae, val_pixels, samples=1, seed=seed)
+        figures = (val.distortion, val.mse, *([val.rate] if vae.stochastic else []))
+        if not all(map(math.isfinite, figures)):
+            raise _diverged(number, "on the validation split", settings)
+        row |= {
+            "val_elbo": val.elbo,
+            "val_reconstruction": val.distortion,
+            "val_kl": val.rate,
+            "val_mse": val.mse,
+            "val_psnr": val.psnr,
+        }
+        finished.append(Epoch(number + 1, row, count / seconds, int(time.time() * 1000)))
+        checkpoint.save(
+            {
+                "vae": vae.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in optimisers],
+                "epochs": [vars(each) for each in finished],
+            }
+        )
+        on_epoch(finished[-1])
+        log.info("%s", describe(finished[-1], epochs))
+
+    seconds = sum(count / epoch.images_per_second for epoch in finished)
+    history = [epoch.row for epoch in finished]
+    return Trained(vae, history, seconds, count * len(finished) / seconds)
+
+
+def _restore(
+    checkpoint: Checkpoint, vae: VAE, optimisers: list[torch.optim.Optimizer]
+) -> list[Epoch]:
+    """The epochs that a stopped run finished, its weights and moments back in place."""
+    state = checkpoint.load()
+    if not state:
+        return []
+    vae.load_state_dict(state["vae"])
+    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
+    return [Epoch(**saved) for saved in state["epochs"]]
+
+
+def _train_epoch(
+    vae: VAE,
+    pixels: Tensor,
+    optimisers: list[torch.optim.Optimizer],
+    objective: ObjectiveSettings,
+    settings: TrainSettings,
+    seed: int,
+    number: int,
+    epochs: int,
+) -> Row:
+    """One pass over the images, uint8 (N, C, H, W) on the device. number: of the epoch, from 0."""
+    device, count = pixels.device, len(pixels)
+    precision = select_precision(settings.precision, device)
+    steps = math.ceil(count / settings.batch_size)
+    order, noise = _generators(seed, number, device)
+    totals = torch.zeros(2, dtype=torch.float64)  # distortion, rate
+    pending: list[Tensor] = []  # on the device, so that no step waits for it
+    with bar(count, f"epoch {number + 1}/{epochs}", "img") as progress:
+        for i, batch in enumerate(_batches(pixels, order, settings)):  # (B, C, H, W) in [0, 1]
+            step = number * steps + i
+            learning_rate = learning_rate_at(step, epochs * steps, settings)
+            beta = beta_at(step / steps, epochs, objective)
+            set_learning_rate(optimisers, learning_rate)
+
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                terms = elbo_terms(vae, batch, noise)
+            loss = terms.distortion.mean()
+            if vae.stochastic:
+                loss = loss + beta * charged_rate(terms.kl_per_dimension, objective.free_bits)
+            vae.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(vae.parameters(), MAX_GRADIENT_NORM)
+            for optimiser in optimisers:
+                optimiser.step()
+
+            pending.append(torch.stack([terms.distortion.sum(), terms.rate.sum()]).detach())
+            if len(pending) == CHECK_EVERY or i == steps - 1:
+                window = torch.stack(pending).sum(0).cpu().double()
+                if not (window[0].isfinite() and (window[1].isfinite() or not vae.stochastic)):
+                    where = f"between steps {i - len(pending) + 2} and {i + 1}"
+                    raise _diverged(number, where, settings)
+                totals += window
+                pending.clear()
+            progress.update(len(batch))
+    distortion, rate = (totals / count).tolist()
+    return {
+        "epoch": number + 1,
+        "train_elbo": -(distortion + rate),
+        "train_reconstruction": distortion,
+        "train_kl": rate,
+        "beta": beta,
+        "learning_rate": learning_rate,
+    }
+
+
+def _batches(pixels: Tensor, order: torch.Generator, settings: TrainSettings) -> Iterator[Tensor]:
+    """Float (B, C, H, W) in [0, 1], in an order drawn anew; with `flip`, half of them mirrored."""
+    permutation = torch.randperm(len(pixels), generator=order)
+    for index in permutation.split(settings.batch_size):
+        batch = to_floats(pixels[index.to(pixels.device)])
+        if settings.flip:
+            mirrored = torch.rand(len(batch), generator=order) < 0.5
+            batch = torch.where(mirrored.to(batch.device).view(-1, 1, 1, 1), batch.flip(3), batch)
+        yield batch
+
+
+def describe(epoch: Epoch, epochs: int) -> str:
+    """An epoch in one line."""
+    row = epoch.row
+    return (
+        f"epoch {epoch.number}/{epochs}  train -ELBO {-row['train_elbo']:.1f}  "
+        f"val -ELBO {-row['val_elbo']:.1f} = distortion {row['val_reconstruction']:.1f} "
+        f"+ rate {row['val_kl']:.1f} nats/image  PSNR {row['val_psnr']:.2f} dB  "
+        f"{epoch.images_per_second:.0f} images/s"
+    )
+
+
+def _generators(
+    seed: int, epoch: int, device: torch.device
+) -> tuple[torch.Generator, torch.Generator]:
+    """For the order of the images (on the CPU) and the noise of the posterior (on the device)."""
+    order, noise = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64).tolist()
+    return (
+        torch.Generator().manual_seed(order % 2**63),
+        torch.Generator(device).manual_seed(noise % 2**63),
+    )
+
+
+def _diverged(epoch: int, where: str, settings: TrainSettings) -> UserError:
+    kept = f"; the checkpoint of epoch {epoch} is kept for these settings" if epoch else ""
+    return UserError(
+        f"the loss became NaN or infinite in epoch {epoch + 1}, {where}; try a smaller "
+        f"train.learning_rate (it is {settings.learning_rate:g}), objective.kl_warmup_epochs, or "
+        f"train.precision: float32, which start anew{kept}"
+    )
