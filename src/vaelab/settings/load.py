@@ -122,6 +122,10 @@ class DatasetSettings(Sections):
         return self.models_dir / architecture
 
     @property
+    def samplers_dir(self) -> Path:
+        return Path("samplers") / self.dataset
+
+    @property
     def metrics_dir(self) -> Path:
         return Path("metrics") / self.dataset
 
