@@ -6,9 +6,11 @@ TORCH_BACKEND ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-UV := $$(command -v uv)
-# PyTorch's own index has other files than those whose hashes the lock knows
-TORCH := $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND) --no-verify-hashes)
+# The lock as constraints: uv verifies its hashes, and takes no more of it than the machine needs.
+# PyTorch's own index has other files than those whose hashes the lock knows.
+INSTALL := $$(command -v uv) pip install --python $(BIN)/python \
+	--constraints requirements.lock --build-constraints requirements.lock \
+	$(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND) --no-verify-hashes) --editable
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
@@ -19,10 +21,13 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .PHONY: demo repro quick test lint ui bench lock extras clean help
 
 demo: $(INSTALLED)  ## set up, and run every stage on the built-in data set
-	$(BIN)/python scripts/repro.py --glob '*@shapes'
+	$(BIN)/python scripts/repro.py '*@shapes'
 
 repro: $(INSTALLED)  ## run everything in params.yaml; names at its end what could not be had
 	$(BIN)/python scripts/repro.py
+
+quick: $(INSTALLED)  ## every stage on a few hundred shapes, in .vaelab/quick, to try a change of code
+	$(BIN)/python scripts/quick.py
 
 test: $(INSTALLED)  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
@@ -45,25 +50,23 @@ lock: | $(BIN)/python  ## requirements.lock anew, after a change of pyproject.to
 	$(BIN)/python scripts/lock.py
 
 extras: $(INSTALLED)  ## install what CelebA's download and FID need
-	$(UV) pip install --python $(BIN)/python --constraints requirements.lock \
-		--build-constraints requirements.lock $(TORCH) --editable '.[celeba,fid]'
+	$(INSTALL) '.[celeba,fid]'
 
-clean:  ## remove what the stages and tools wrote, git's files excepted; keeps .venv, data/downloads
-	git clean -fdxq --exclude=/data/downloads -- data models metrics reports dvc_plots \
-		mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts mlruns .vaelab \
+clean:  ## remove what the stages and tools wrote; keeps .venv, data/downloads, pictures in data/
+	rm -rf .vaelab $(dir $(wildcard data/*/meta.json))
+	git clean -fdxq -- models metrics reports dvc_plots \
+		mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts mlruns \
 		.dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo 'The first call installs into .venv: PYTHON=python3.12 names the interpreter, and'
-	@echo 'TORCH_BACKEND=cpu takes PyTorch'\''s CPU wheels (cu128, rocm7.1, ... work too).'
+	@echo 'The first call installs into .venv: PYTHON=python3.12 names the interpreter (remove .venv'
+	@echo 'to change it), TORCH_BACKEND=cpu takes PyTorch'\''s CPU wheels (cu128, rocm7.1, ... work too).'
 
-# The lock as constraints: uv verifies its hashes, and takes no more of it than the machine needs.
 $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
-	$(UV) pip install --python $(BIN)/python --constraints requirements.lock \
-		--build-constraints requirements.lock $(TORCH) --editable '.[dev]'
+	$(INSTALL) '.[dev]'
 	touch $@
 
 $(BIN)/python:

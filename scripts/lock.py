@@ -1,8 +1,8 @@
 """Make requirements.lock, or see that it can be relied on.
 
-    python scripts/lock.py [--upgrade]   # after a change of pyproject.toml: versions stay where they
-                                         # can; --upgrade takes the newest
-    python scripts/lock.py --check       # nothing is written, and no wheel downloaded
+    python scripts/lock.py              # after a change of pyproject.toml; versions are kept
+    python scripts/lock.py --upgrade    # the newest versions
+    python scripts/lock.py --check      # writes nothing and downloads no wheel
 
 Needs uv and nothing else of the environment.
 """
