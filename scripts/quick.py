@@ -31,8 +31,11 @@ SMALL: dict[str, Any] = {
     "mixture_components": 2,
     "flow_steps": 50,
     "samples": 24,
+    "pairs": 2,
     "measured": 8,
     "relaxation": 5,
+    "traversals": 3,
+    "directions": 2,
     "mapped": 50,
 }
 EXPECTED = (
