@@ -6,20 +6,28 @@ TORCH_BACKEND ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-CONSTRAINTS := -c requirements.lock
+# The lock as constraints: uv verifies its hashes, and takes no more of it than the machine needs.
+# PyTorch's own index has other files than those whose hashes the lock knows.
+INSTALL := $$(command -v uv) pip install --python $(BIN)/python \
+	--constraints requirements.lock --build-constraints requirements.lock \
+	$(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND) --no-verify-hashes) --editable
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: demo repro test lint ui bench clean help
+.DELETE_ON_ERROR:
+.PHONY: demo repro quick test lint ui bench lock extras clean help
 
 demo: $(INSTALLED)  ## set up, and run every stage on the built-in data set
-	$(BIN)/python scripts/repro.py --glob '*@shapes'
+	$(BIN)/python scripts/repro.py '*@shapes'
 
 repro: $(INSTALLED)  ## run everything in params.yaml; names at its end what could not be had
 	$(BIN)/python scripts/repro.py
+
+quick: $(INSTALLED)  ## every stage on a few hundred shapes, in .vaelab/quick, to try a change of code
+	$(BIN)/python scripts/quick.py
 
 test: $(INSTALLED)  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
@@ -38,26 +46,38 @@ bench: $(INSTALLED)  ## measure speed
 	$(BIN)/python benchmarks/shapes.py
 	$(BIN)/python benchmarks/training.py
 
-clean:  ## remove what the stages and tools wrote, git's files excepted; keeps .venv, data/downloads
-	git clean -fdxq --exclude=/data/downloads -- data models metrics reports dvc_plots \
-		mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts mlruns .vaelab \
+lock: | $(BIN)/python  ## requirements.lock anew, after a change of pyproject.toml
+	$(BIN)/python scripts/lock.py
+
+extras: $(INSTALLED)  ## install what CelebA's download and FID need
+	$(INSTALL) '.[celeba,fid]'
+
+clean:  ## remove what the stages and tools wrote; keeps .venv, data/downloads, pictures in data/
+	rm -rf .vaelab $(dir $(wildcard data/*/meta.json))
+	git clean -fdxq -- models metrics reports dvc_plots \
+		mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts mlruns \
 		.dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo 'The first call installs into .venv: PYTHON=python3.12 names the interpreter, and'
-	@echo 'TORCH_BACKEND=cpu takes PyTorch'\''s CPU wheels (cu128, rocm7.1, ... work too).'
+	@echo 'The first call installs into .venv: PYTHON=python3.12 names the interpreter (remove .venv'
+	@echo 'to change it), TORCH_BACKEND=cpu takes PyTorch'\''s CPU wheels (cu128, rocm7.1, ... work too).'
 
-$(INSTALLED): pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo 'VAE Lab needs Python 3.11 or newer; name one: make demo PYTHON=python3.12' >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-ifneq ($(TORCH_BACKEND),)
-	$(BIN)/pip install --quiet $(CONSTRAINTS) uv
-	$(BIN)/uv pip install --python $(BIN)/python --torch-backend=$(TORCH_BACKEND) \
-		$(CONSTRAINTS) torch torchvision
-endif
-	$(BIN)/pip install $(CONSTRAINTS) -e '.[dev]'
+$(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
+	$(INSTALL) '.[dev]'
 	touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
+		echo 'VAE Lab needs Python 3.11 to 3.14, and $(PYTHON) is not one; name one: make demo PYTHON=python3.12' >&2; exit 1; }
+	rm -rf .venv
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
+	elif $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		$(PYTHON) -m venv .venv && sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt && \
+		$(BIN)/python -m pip install --quiet --require-hashes --requirement .venv/uv.txt; \
+	else \
+		echo 'VAE Lab needs uv, or venv of $(PYTHON): pip install uv, or apt install python3-venv' >&2; exit 1; \
+	fi

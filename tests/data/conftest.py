@@ -1,13 +1,17 @@
-"""A web server on this machine that serves what a test puts there, with the faults it asks for."""
+"""A web server on this machine that serves what a test puts there, with the faults it asks for;
+and a stand-in for gdown, which need not be installed.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,3 +107,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("VAELAB_DOWNLOADS", raising=False)
     return folder
+
+
+@pytest.fixture
+def gdown(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    errors = {
+        name: type(name, (Exception,), {}) for name in ("DownloadError", "FileURLRetrievalError")
+    }
+    module = SimpleNamespace(download=None, exceptions=SimpleNamespace(**errors))
+    monkeypatch.setitem(sys.modules, "gdown", module)
+    return module

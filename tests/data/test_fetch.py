@@ -6,7 +6,6 @@ import socket
 import threading
 from pathlib import Path
 
-import gdown
 import pytest
 
 from vaelab.runtime.errors import UserError
@@ -213,7 +212,7 @@ def test_two_at_once_fetch_once(server, target):
     assert len(server.requests) == 1
 
 
-def test_google_drive_goes_through_gdown(target, monkeypatch):
+def test_google_drive_goes_through_gdown(target, gdown, monkeypatch):
     def download(url, output, progress, **options):
         assert url == "https://drive.google.com/uc?id=abc"
         assert options["resume"]
@@ -226,7 +225,7 @@ def test_google_drive_goes_through_gdown(target, monkeypatch):
     assert target.read_bytes() == BODY
 
 
-def test_google_drives_quota_page(target, monkeypatch):
+def test_google_drives_quota_page(target, gdown, monkeypatch):
     def download(*args, **kwargs):
         raise gdown.exceptions.FileURLRetrievalError("Too many users\n\nhave viewed")
 

@@ -89,7 +89,7 @@ def inception_distances(
     try:
         net = _inception(weights)
     except ModuleNotFoundError:
-        return NotMeasured("torch-fidelity is not installed; pip install -e '.[fid]'")
+        return NotMeasured("torch-fidelity is not installed; make extras")
     except (OSError, HTTPException, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         if weights is not None:
             raise UserError(_not_inception(weights)) from None

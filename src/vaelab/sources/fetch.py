@@ -214,7 +214,10 @@ def _plain_connection_errors() -> Iterator[None]:
 
 def _from_google_drive(url: str, part: Path) -> None:
     """gdown finds its way past Drive's page about large files, and resumes by itself."""
-    import gdown
+    try:
+        import gdown
+    except ImportError:
+        raise _Refused("gdown, which Google Drive takes, is not installed: make extras") from None
 
     with _progress(part.stem, 0, None) as progress:
 
