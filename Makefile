@@ -38,7 +38,7 @@ lint: $(INSTALLED)  ## ruff, format check, types
 	$(BIN)/mypy
 
 ui: $(INSTALLED)  ## MLflow's UI on this project's store (PORT=5000)
-	$(BIN)/python -c 'from vaelab import tracking; tracking.prepare()'
+	$(BIN)/python -c 'from vaelab.runtime import tracking; tracking.prepare()'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --port $(PORT) \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
@@ -54,7 +54,7 @@ extras: $(INSTALLED)  ## install what CelebA's download and FID need
 
 clean:  ## remove what the stages and tools wrote; keeps .venv, data/downloads, pictures in data/
 	rm -rf .vaelab $(dir $(wildcard data/*/meta.json))
-	git clean -fdxq -- models metrics reports dvc_plots \
+	git clean -fdxq -- models samplers metrics reports dvc_plots \
 		mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts mlruns \
 		.dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +
