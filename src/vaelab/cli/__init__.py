@@ -43,7 +43,7 @@ def _run(argv: Sequence[str]) -> int:
     try:
         context = program.make_context("vaelab", list(argv))
         with context, warnings.catch_warnings(action="ignore"):
-            click.echo(printable(program.invoke(context)))
+            sys.stdout.write(f"{printable(program.invoke(context))}\n")
         return 0
     except click.exceptions.Exit as end:  # after the help
         return end.exit_code
@@ -60,5 +60,5 @@ def _run(argv: Sequence[str]) -> int:
         reason = f"vaelab {argv[0]}: {OUT_OF_MEMORY if out_of_memory else error}"
     finally:
         logging.disable(logging.NOTSET)
-    click.echo(printable(reason), err=True)
+    sys.stderr.write(f"{printable(reason)}\n")
     return 2

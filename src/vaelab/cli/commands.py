@@ -46,16 +46,16 @@ def command(default: str, *others: str) -> Callable[[Callable[..., Made]], click
     """
     suffixes = (Path(default).suffix, *others)
     shared = [
-        click.Option(["--data"], metavar="NAME", help="models/NAME; needed where there are more."),
-        click.Option(["--net"], metavar="NAME", help="models/DATA/NAME, such as fc."),
-        click.Option(["--model"], metavar="FOLDER", type=FILE, help="Any other model's folder."),
-        click.Option(["--out"], metavar="FILE", type=FILE, default=default, help="Is replaced."),
+        click.Option(["--data"], metavar="NAME", help="In models/, if there are several."),
+        click.Option(["--net"], metavar="NAME", help="An architecture, such as fc."),
+        click.Option(["--model"], metavar="FOLDER", type=FILE, help="Instead: any model's folder."),
+        click.Option(
+            ["--out"], metavar="FILE", type=FILE, default=default, help="Written, or replaced."
+        ),
     ]
     if ".csv" not in suffixes:
-        about = "Enlarge images N times; by default they become 128 pixels wide."
-        shared.append(
-            click.Option(["--scale"], metavar="N", type=click.IntRange(1, 32), help=about)
-        )
+        about = "Enlarge images N times; by default until they are 128 pixels wide."
+        shared.append(click.Option(["--scale"], type=click.IntRange(1, 32), help=about))
 
     def decorate(function: Callable[..., Made]) -> click.Command:
         @wraps(function)
@@ -86,19 +86,19 @@ def command(default: str, *others: str) -> Callable[[Callable[..., Made]], click
 def program() -> None:
     """Put a trained model to work on pictures of your own.
 
-    The model is the only data set's in models/ of this folder, and the last architecture's (Conv);
-    --data and --net name others. Pictures are fitted as those of a data set are: turned upright,
-    cropped to the square in their middle and resized. A folder stands for the pictures in it,
-    without its sub-folders.
+    The model is that of the only data set in models/, and of its last architecture; --data and
+    --net name others. Pictures are fitted as those of a data set are: turned upright, cropped to
+    the square in their middle and resized. A folder stands for the pictures in it, without its
+    sub-folders.
     """
 
 
 @command("samples.png")
-@click.option(
-    "--from", "source", type=click.Choice(["mixture", "class", "flow", "prior"]), default="mixture"
-)
+@click.option("--from", "source", type=click.Choice(SOURCES), default="mixture")
 @click.option("--count", type=click.IntRange(1, 1024), default=64)
-@click.option("--temperature", type=click.FloatRange(0, 100, min_open=True), help="T.")
+@click.option(
+    "--temperature", type=click.FloatRange(0, 100, min_open=True), help="T, of the prior."
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0)
 def sample(given: Given, source: str, count: int, temperature: float | None, seed: int) -> Made:
     """Images decoded from random codes.
