@@ -14,14 +14,14 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from vaelab.cli.output import complain, printable
-from vaelab.cli.parser import build_parser
-from vaelab.runtime.errors import UserError, lacks_memory
+import click
 
-OUT_OF_MEMORY = "out of memory; try fewer images at once, or --device cpu"
+from vaelab.cli.commands import program
+from vaelab.runtime.errors import UserError, lacks_memory, printable
+
+OUT_OF_MEMORY = "out of memory; try fewer images at once"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # for names that it cannot encode
     try:
         try:
-            return _run(argv)
+            return _run(sys.argv[1:] if argv is None else argv)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # nobody reads stdout, which Python flushes once more as it ends
@@ -38,33 +38,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    options = vars(build_parser().parse_args(argv))
-    command = options.pop("command")
+def _run(argv: Sequence[str]) -> int:
+    logging.disable()  # the libraries' remarks, such as Pillow's about a picture's metadata
     try:
-        with _silence():
-            from vaelab.cli.commands import COMMANDS
-
-            written = COMMANDS[command](**options)
+        context = program.make_context("vaelab", list(argv))
+        with context, warnings.catch_warnings(action="ignore"):
+            sys.stdout.write(f"{printable(program.invoke(context))}\n")
+        return 0
+    except click.exceptions.Exit as end:  # after the help
+        return end.exit_code
+    except click.UsageError as error:
+        at = error.ctx.command_path if error.ctx else "vaelab"
+        reason = f"{at}: {error.format_message().rstrip('.')}; see {at} --help"
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
         out_of_memory = lacks_memory(error)
-        if not out_of_memory and not isinstance(error, (UserError, OSError)):
+        mended = out_of_memory or isinstance(error, (UserError, OSError))
+        if not mended or isinstance(error, BrokenPipeError):
             raise
-        complain(f"vaelab {command}: {OUT_OF_MEMORY if out_of_memory else error}")
-        return 2
-    sys.stdout.write(f"{printable(written)}\n")
-    return 0
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """No warnings of the libraries', such as Pillow's about a picture's metadata."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable()
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
+        reason = f"vaelab {argv[0]}: {OUT_OF_MEMORY if out_of_memory else error}"
+    finally:
+        logging.disable(logging.NOTSET)
+    sys.stderr.write(f"{printable(reason)}\n")
+    return 2

@@ -1,233 +1,238 @@
-"""What the commands do: a model and pictures in, one file out."""
+"""The commands, with their options and help: a model and pictures in, one file out.
+
+What is heavy is imported inside the functions, so that help and mistakes need none of it.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+import click
 
-from vaelab.cli.output import complain, write
-from vaelab.cli.sheet import Row, as_gif, as_png, draw_sheet, is_sheet
-from vaelab.data.pictures import read_picture
-from vaelab.nets.saved import load_vae
-from vaelab.report.common import format_number
 from vaelab.runtime.errors import UserError
-from vaelab.samplers.gaussians import Prior
-from vaelab.sources.image_folder import SUFFIXES
-from vaelab.studies.interpolate.paths import PathKind, path
-from vaelab.studies.latent.dimensions import traverse as traversal
-from vaelab.training.validation import psnr
-from vaelab.vae.device import select_device
-from vaelab.vae.inference import decode
-from vaelab.vae.inference import encode as encode_images
-from vaelab.vae.model import VAE
-from vaelab.vae.objective import kl_to_standard_normal
 
-ACROSS = 8  # pictures beside one another
-KINDS: dict[str, PathKind] = {"linear": "linear", "spherical": "slerp"}
-WAY = 13  # images of a way beside one another: eleven steps and both pictures
-STEPS = 3  # of a dimension's values, below 0 and above
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vaelab.cli.given import Given
+
+ACROSS, WAY = 8, 13  # images beside one another: of several pictures, and on a path with both ends
+SOURCES = ("mixture", "class", "flow", "prior")
+FILE = click.Path(path_type=Path)
 
 
-def sample(
-    *, model: Path | None, device: str, out: Path, count: int, temperature: float, seed: int
-) -> str:
-    folder, vae = _open(model, device)
-    generator = torch.Generator().manual_seed(seed)
-    images = decode(vae, Prior(vae.latent_dim, temperature).sample(count, generator))
-    columns = int(np.ceil(np.sqrt(count)))
-    rows = [Row(images[start : start + columns]) for start in range(0, count, columns)]
-    write(out, as_png(draw_sheet(rows)))
-    taught = "" if vae.stochastic else ", an autoencoder, whose codes need not lie where these do"
-    return f"{out}: {count} samples of the prior at temperature {temperature:g} by {folder}{taught}"
+class Row(NamedTuple):
+    """Of a sheet; or a frame of an animation."""
+
+    images: NDArray[Any]  # (N, C, H, W), floats in [0, 1] or uint8
+    captions: Sequence[str] = ()  # above the images
+    label: str = ""  # at the left
+    framed: int | None = None  # which image has a frame, beside its pixels
 
 
-def reconstruct(*, model: Path | None, device: str, out: Path, files: Sequence[Path]) -> str:
-    folder, vae = _open(model, device)
-    files, originals = _read_all(files, vae, out)
-    decoded = decode(vae, encode_images(vae, originals).mu)
-    errors = np.square(decoded.astype(np.float64) - originals / 255.0).mean((1, 2, 3))
-    names = [file.name for file in files]
-    quality = [f"{format_number(psnr(error), 1)} dB" for error in errors.tolist()]
+Made = tuple[bytes | list[Row], str]  # a file's bytes or a picture's rows; what it is, in words
+
+
+def command(default: str, *others: str) -> Callable[[Callable[..., Made]], click.Command]:
+    """What all commands share: a model to be opened, and a file to be written.
+
+    default: its name; others: suffixes that it may have instead.
+    """
+    suffixes = (Path(default).suffix, *others)
+    shared = [
+        click.Option(["--data"], metavar="NAME", help="In models/, if there are several."),
+        click.Option(["--net"], metavar="NAME", help="An architecture, such as fc."),
+        click.Option(["--model"], metavar="FOLDER", type=FILE, help="Instead: any model's folder."),
+        click.Option(
+            ["--out"], metavar="FILE", type=FILE, default=default, help="Written, or replaced."
+        ),
+    ]
+    if ".csv" not in suffixes:
+        about = "Enlarge images N times; by default until they are 128 pixels wide."
+        shared.append(click.Option(["--scale"], type=click.IntRange(1, 32), help=about))
+
+    def decorate(function: Callable[..., Made]) -> click.Command:
+        @wraps(function)
+        def run(model: Any, data: Any, net: Any, out: Path, scale: Any = None, **own: Any) -> str:
+            if out.suffix.lower() not in suffixes:
+                raise click.UsageError(f"--out {out} does not end in {' or '.join(suffixes)}")
+            from vaelab.cli.given import open_model
+            from vaelab.cli.sheet import encode_rows
+            from vaelab.runtime.files import write_whole
+
+            given = open_model(model, data, net, out.expanduser())
+            made, words = function(given, **own)
+            content = made if isinstance(made, bytes) else encode_rows(made, out.suffix, scale)
+            write_whole(given.out, content)
+            return f"{given.out}: {words} by {given.folder}"
+
+        made = program.command()(run)
+        made.params += shared
+        return made
+
+    return decorate
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    no_args_is_help=False,
+)
+def program() -> None:
+    """Put a trained model to work on pictures of your own.
+
+    The model is that of the only data set in models/, and of its last architecture; --data and
+    --net name others. Pictures are fitted as those of a data set are: turned upright, cropped to
+    the square in their middle and resized. A folder stands for the pictures in it, without its
+    sub-folders.
+    """
+
+
+@command("samples.png")
+@click.option("--from", "source", type=click.Choice(SOURCES), default="mixture")
+@click.option("--count", type=click.IntRange(1, 1024), default=64)
+@click.option(
+    "--temperature", type=click.FloatRange(0, 100, min_open=True), help="T, of the prior."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0)
+def sample(given: Given, source: str, count: int, temperature: float | None, seed: int) -> Made:
+    """Images decoded from random codes.
+
+    The codes are drawn from where those of the training images lie: a Gaussian mixture, a Gaussian
+    for each class, or a flow, as the stage `compare` fitted them. Or from the prior, N(0, T² I),
+    which the codes of pictures need not fill.
+    """
+    import torch
+
+    from vaelab.samplers.gaussians import Prior
+
+    if source != "prior" and temperature is not None:
+        raise click.UsageError("--temperature is the prior's; add --from prior")
+    prior = Prior(given.vae.latent_dim, temperature or 1.0)
+    sampler = prior if source == "prior" else given.sampler(source)
+    images = given.decode(sampler.sample(count, torch.Generator().manual_seed(seed)))
+    columns = math.ceil(math.sqrt(count))
+    rows = [Row(images[i : i + columns]) for i in range(0, count, columns)]
+    return rows, f"{count} samples (--from {source})"
+
+
+@command("reconstruction.png")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+def reconstruct(given: Given, files: tuple[Path, ...]) -> Made:
+    """Pictures, and what comes back through the model.
+
+    Below each picture, as the model is given it, stands the decoded mean of its code with the
+    PSNR in dB: higher is closer.
+    """
+    from vaelab.training.validation import psnr
+
+    found, originals = given.pictures(files)
+    decoded = given.decode(given.encode(originals).mu)
+    errors = ((decoded - originals / 255.0) ** 2).mean((1, 2, 3)).tolist()
+    names, quality = [each.name for each in found], [f"{psnr(error):.1f} dB" for error in errors]
     rows = []
-    for start in range(0, len(files), ACROSS):
-        shown = slice(start, start + ACROSS)
-        rows += [
-            Row(originals[shown], names[shown], "original"),
-            Row(decoded[shown], quality[shown], "reconstruction"),
-        ]
-    write(out, as_png(draw_sheet(rows)))
-    return f"{out}: {_counted(files)} and the reconstructions by {folder}"
+    for start in range(0, len(found), ACROSS):
+        part = slice(start, start + ACROSS)
+        rows.append(Row(originals[part], names[part], "original"))
+        rows.append(Row(decoded[part], quality[part], "reconstruction"))
+    return rows, f"{len(found):,} of your pictures and the reconstructions"
 
 
-def interpolate(
-    *, model: Path | None, device: str, out: Path, a: Path, b: Path, steps: int, kind: str
-) -> str:
-    folder, vae = _open(model, device)
-    originals = _read([a, b], vae, out)
-    mu_a, mu_b = encode_images(vae, originals).mu
-    way = decode(vae, path(mu_a, mu_b, steps, KINDS[kind]))
-    start, end = originals[:1] / 255.0, originals[1:] / 255.0
-    t = [f"t = {value:.2f}" for value in np.linspace(0.0, 1.0, steps)]
-    if out.suffix.lower() == ".gif":
-        frames = [
-            draw_sheet([Row(np.concatenate([start, each[None], end]), [a.name, caption, b.name])])
-            for each, caption in zip(way, t, strict=True)
-        ]
-        content = as_gif(frames)
-    else:
-        images, captions = np.concatenate([start, way, end]), [a.name, *t, b.name]
-        parts = [slice(first, first + WAY) for first in range(0, len(images), WAY)]
-        content = as_png(draw_sheet([Row(images[part], captions[part]) for part in parts]))
-    write(out, content)
-    return f"{out}: {steps} steps of a {kind} path from {a.name} to {b.name} by {folder}"
+@command("interpolation.png", ".gif")
+@click.argument("a", type=FILE)
+@click.argument("b", type=FILE)
+@click.option("--path", "kind", type=click.Choice(["spherical", "linear"]), default="spherical")
+@click.option("--steps", type=click.IntRange(2, 101), default=11, help="Codes on the path.")
+def interpolate(given: Given, a: Path, b: Path, kind: str, steps: int) -> Made:
+    """The way from picture A to picture B through latent space.
+
+    A row of the decoded codes or, with --out NAME.gif, an animation there and back. The path is
+    spherical (slerp: along a great circle, which keeps the codes' length) or linear.
+    """
+    import numpy as np
+
+    from vaelab.studies.interpolate.paths import path
+
+    _, originals = given.pictures((a, b), folders=False)
+    mu_a, mu_b = given.encode(originals).mu
+    z = path(mu_a, mu_b, steps, "slerp" if kind == "spherical" else "linear")
+    start, end = np.split(originals / 255.0, 2)
+    images = np.concatenate([start, given.decode(z), end])
+    captions = [a.name, *(f"t = {t:.2f}" for t in np.linspace(0.0, 1.0, steps)), b.name]
+    places = [*range(len(images))]
+    shown = [places[i : i + WAY] for i in places[::WAY]]
+    if given.out.suffix.lower() == ".gif":
+        shown = [[0, step, places[-1]] for step in places[1:-1]]
+    rows = [Row(images[each], [captions[i] for i in each]) for each in shown]
+    return rows, f"{steps} steps of a {kind} path from {a.name} to {b.name}"
 
 
-def encode(*, model: Path | None, device: str, out: Path, files: Sequence[Path]) -> str:
-    folder, vae = _open(model, device)
-    files, originals = _read_all(files, vae, out)
-    posterior = encode_images(vae, originals)
-    columns = {"mu": posterior.mu} | ({"logvar": posterior.logvar} if vae.stochastic else {})
-    values = torch.cat([*columns.values()], 1).numpy().astype(str)  # the fewest digits that do
+@command("codes.csv")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+def encode(given: Given, files: tuple[Path, ...]) -> Made:
+    """Pictures' codes, as a table.
+
+    A row for each picture: file, mu_0, mu_1, … (the code's mean) and logvar_0, logvar_1, … (the
+    log of its variance, in a VAE), in as many digits as float32 has.
+    """
+    import torch
+
+    found, originals = given.pictures(files)
+    parts = given.encode(originals)._asdict()
+    if not given.vae.stochastic:
+        del parts["logvar"]
+    values = torch.cat([*parts.values()], 1).numpy().astype(str).tolist()
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", *(f"{name}_{i}" for name in columns for i in range(vae.latent_dim))])
-    table.writerows([str(file), *row] for file, row in zip(files, values.tolist(), strict=True))
-    write(out, text.getvalue().encode(errors="surrogateescape"))
-    return f"{out}: codes of {_counted(files)} by {folder}, {vae.latent_dim} dimensions"
+    table.writerow(
+        ["file", *(f"{name}_{i}" for name in parts for i in range(given.vae.latent_dim))]
+    )
+    table.writerows([str(each), *row] for each, row in zip(found, values, strict=True))
+    return text.getvalue().encode(errors="surrogateescape"), f"codes of {len(found):,} pictures"
 
 
-def traverse(
-    *,
-    model: Path | None,
-    device: str,
-    out: Path,
-    file: Path,
-    count: int,
-    chosen: Sequence[int] | None,
-    extent: float,
-) -> str:
-    folder, vae = _open(model, device)
-    original = _read([file], vae, out)
-    posterior = encode_images(vae, original)
+@command("traversal.png")
+@click.argument("file", type=FILE)
+@click.option("--dimensions", "count", type=click.IntRange(1, 1024), default=8)
+@click.option("--dimension", "chosen", type=click.IntRange(0), multiple=True)
+def traverse(given: Given, file: Path, count: int, chosen: tuple[int, ...]) -> Made:
+    """A picture's code, changed one dimension at a time.
+
+    A row for each dimension, set to values around the mean of the training images' codes, in
+    their standard deviations (sd), and decoded; the image nearest to the picture's own value is
+    framed. First come the dimensions with the most KL to the prior for this picture (of an
+    autoencoder, those farthest from 0). --dimension names others, each by its number from 0.
+    """
+    import numpy as np
+    import torch
+
+    from vaelab.studies.latent.dimensions import STEPS
+    from vaelab.studies.latent.dimensions import traverse as traversal
+    from vaelab.vae.objective import kl_to_standard_normal
+
+    _, original = given.pictures((file,), folders=False)
+    posterior = given.encode(original)
     mu = posterior.mu[0]
-    held = kl_to_standard_normal(*posterior)[0] if vae.stochastic else mu.abs()
-    order = torch.argsort(held, descending=True, stable=True)
-    dimensions = order[:count].tolist() if chosen is None else chosen
-    if max(dimensions) >= vae.latent_dim:
-        raise UserError(
-            f"no dimension {max(dimensions)} in {folder}; allowed: 0 to {vae.latent_dim - 1}"
-        )
-    values = extent * torch.arange(-STEPS, STEPS + 1) / STEPS
-    captions = [f"{value:.3g}".replace("-", "−") for value in values.tolist()]
-    pair = np.concatenate([original / 255.0, decode(vae, posterior.mu)])
+    held = kl_to_standard_normal(*posterior)[0] if given.vae.stochastic else mu.abs()
+    dimensions = chosen or held.argsort(descending=True, stable=True)[:count].tolist()
+    if max(dimensions) >= len(mu):
+        raise UserError(f"no dimension {max(dimensions)} in {given.folder}: 0 to {len(mu) - 1}")
+    scale, of = given.scale()
+    steps = torch.tensor(STEPS)
+    captions = [f"{step:+g} sd".replace("-", "−") if step else "mean" for step in STEPS]
+    pair = np.concatenate([original / 255.0, given.decode(posterior.mu)])
     rows = [Row(pair, [file.name, "reconstruction"])]
-    for dimension in dimensions:
-        own = float(mu[dimension])
-        label = f"z{dimension}: μ {format_number(own)}"
-        if abs(own) > extent:
-            label += f" ({'left' if own < 0 else 'right'} of the row)"
-        if vae.stochastic:
-            label += f", {format_number(float(held[dimension]), 1)} nats"
-        images = decode(vae, traversal(mu, dimension, values))
-        rows.append(Row(images, captions, label, framed=int((values - own).abs().argmin())))
+    for i in dimensions:
+        own = (mu[i] - scale.mean[i]) / scale.sd[i]
+        label = f"z{i}: {own:+.1f} sd".replace("-", "−")
+        label += f", {held[i]:.1f} nats" if given.vae.stochastic else ""
+        images = given.decode(traversal(mu, i, scale.values(i, steps)))
+        nearest = int((steps - own).abs().argmin())
+        rows.append(Row(images, captions, label, nearest))
         captions = []
-    write(out, as_png(draw_sheet(rows)))
-    return f"{out}: {len(dimensions)} of {vae.latent_dim} dimensions of {file.name} by {folder}"
-
-
-COMMANDS: dict[str, Callable[..., str]] = {
-    each.__name__: each for each in (sample, reconstruct, interpolate, encode, traverse)
-}
-
-
-def _open(model: Path | None, device: str) -> tuple[Path, VAE]:
-    """The folder, and its model or its first seed's.
-
-    model: an architecture's folder or a seed's; None for the only models/*/conv there is.
-    """
-    folder = _only_model() if model is None else model
-    if not folder.is_dir():
-        raise UserError(
-            f"there is no folder {folder}; --model names one such as models/shapes/conv"
-        )
-    if inside := _with_seeds(folder, "*"):
-        raise UserError(f"{folder} has its models in folders; name one: {_listed(inside)}")
-    return folder, load_vae(folder, select_device(device))
-
-
-def _only_model() -> Path:
-    found = _with_seeds(Path(), "models/*/conv")
-    if not found:
-        raise UserError("there is no models/*/conv in this folder; name a model with --model")
-    if len(found) > 1:
-        raise UserError(f"there are several models; name one with --model: {_listed(found)}")
-    return found[0]
-
-
-def _with_seeds(folder: Path, pattern: str) -> list[Path]:
-    return sorted({seed.parent for seed in folder.glob(f"{pattern}/seed_*")})
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    return ", ".join(map(str, paths))
-
-
-def _read_all(files: Sequence[Path], vae: VAE, out: Path) -> tuple[list[Path], NDArray[np.uint8]]:
-    """The pictures' files, each folder's in its place, and the pictures, (N, C, H, W).
-
-    One that is unreadable is left out where it is a folder's, with a line that says so. Raises
-    UserError where it is named, where none is readable, and where one would be written over.
-    """
-    found = [each for file in files for each in (_inside(file, out) if file.is_dir() else [file])]
-    readable, images, unreadable = [], [], []
-    for file in found:
-        try:
-            images.append(read_picture(file, vae.config.shape))
-            readable.append(file)
-        except UserError as error:
-            if file in files:
-                raise
-            unreadable.append(error)
-    if not readable:
-        raise UserError(f"no picture can be read; the first: {unreadable[0]}")
-    _spare(found, out)
-    for reason in unreadable:
-        complain(f"{reason}; left out")
-    return readable, np.stack(images)
-
-
-def _inside(folder: Path, out: Path) -> list[Path]:
-    """A folder's pictures, without what an earlier run wrote to `out`.
-
-    Raises UserError where there is none.
-    """
-    visible = [each for each in folder.iterdir() if each.is_file() and each.name[0] != "."]
-    pictures = sorted(each for each in visible if each.suffix.lower() in SUFFIXES)
-    if out.exists() and is_sheet(out):
-        pictures = [each for each in pictures if not out.samefile(each)]
-    if not pictures:
-        raise UserError(f"{folder} is a folder without pictures")
-    return pictures
-
-
-def _read(files: Sequence[Path], vae: VAE, out: Path) -> NDArray[np.uint8]:
-    """(N, C, H, W). Raises UserError where one is unreadable, or would be written over."""
-    images = np.stack([read_picture(file, vae.config.shape) for file in files])
-    _spare(files, out)
-    return images
-
-
-def _spare(pictures: Sequence[Path], out: Path) -> None:
-    """Raises UserError where one of them would be written over."""
-    if out.exists() and any(out.samefile(picture) for picture in pictures):
-        raise UserError(f"--out names {out}, one of the pictures; name another file")
-
-
-def _counted(files: Sequence[Path]) -> str:
-    return "1 picture" if len(files) == 1 else f"{len(files):,} pictures"
+    return rows, f"{len(dimensions)} dimensions of {file.name}, in sd of {of},"

@@ -52,8 +52,13 @@ def load_seeds(folder: Path, device: torch.device) -> dict[int, VAE]:
 
 def load_vae(folder: Path, device: torch.device) -> VAE:
     """The first seed's of models/D/conv or the like; or the one of a seed's own folder."""
+    return _load(first_seed(folder), device)
+
+
+def first_seed(folder: Path) -> Path:
+    """The folder of the first seed in models/D/conv or the like; a seed's own is handed back."""
     own = (folder / CONFIG).is_file()
-    return _load(folder if own else seed_dir(folder, _seeds(folder)[0]), device)
+    return folder if own else seed_dir(folder, _seeds(folder)[0])
 
 
 def _seeds(folder: Path) -> list[int]:

@@ -10,6 +10,11 @@ class UserError(Exception):
     """
 
 
+def printable(text: str) -> str:
+    """One line: a file's name may hold line breaks and bytes that are no text."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 def lacks_memory(error: Exception) -> bool:
     """NumPy raises a MemoryError, torch a RuntimeError in words that depend on the device."""
     words = r"(out of|not enough|can't allocate) memory|_ALLOC_FAILED"

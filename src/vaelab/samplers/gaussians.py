@@ -75,6 +75,18 @@ class Mixture:
         normaliser = 0.5 * self.means.shape[1] * math.log(2.0 * math.pi)
         return torch.logsumexp(torch.stack(parts, 1) + self.weights.log(), 1) - normaliser
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (latent_dim,) and covariance (latent_dim, latent_dim), exactly, in float64.
+
+        The covariance is the mean of the components' plus that of their means: the law of total
+        covariance. Those of a fitted mixture are q(z)'s, as expectation-maximisation keeps the
+        mean and covariance of the draws that it is fitted to.
+        """
+        mean = self.weights @ self.means
+        centred = self.means - mean
+        within = torch.einsum("k,kij,klj->il", self.weights, self.factors, self.factors)
+        return mean, within + (self.weights * centred.T) @ centred
+
     def _place(self, noise: Tensor, components: Tensor) -> Tensor:
         z = self.means[components]
         for k, factor in enumerate(self.factors):

@@ -1,25 +1,15 @@
-"""Text for a terminal, and files that are whole or not there."""
+"""Files that are whole or not there."""
 
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from vaelab.runtime.errors import UserError
 
 
-def printable(text: str) -> str:
-    """One line: a file's name may hold line breaks and bytes that are no text."""
-    return "".join(each if each.isprintable() else "?" for each in text)
-
-
-def complain(text: str) -> None:
-    sys.stderr.write(f"{printable(text)}\n")
-
-
-def write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """All of it or nothing; a file that is there is replaced, a folder that is not is made.
 
     Raises UserError where it cannot be written.
