@@ -22,7 +22,7 @@ from vaelab.studies.interpolate.paths import PATH_KINDS, cross_fades
 from vaelab.studies.interpolate.pictures import Picture
 
 CORNERS = ["Top left", "Top right", "Bottom left", "Bottom right"]
-END_CAPTION, CORNER_CAPTION = 32, 20  # characters of a name that there is room for
+END_CAPTION, CORNER_CAPTION = 32, 16  # characters of a name that there is room for
 LARGEST_SIDE = 0.9  # inches, of an image in a pair's figure
 # The animation's side of an image in pixels and its number of colours: the first that is in budget.
 QUALITIES = [(96, 255), (80, 255), (64, 255), (64, 96), (64, 48), (48, 64), (32, 64), (32, 32)]
