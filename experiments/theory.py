@@ -353,12 +353,15 @@ def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, lis
 
 def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float | None]:
     """images: (JUDGED, STEPS, C, H, W), paths of images."""
-    from vaelab.metrics.variation import sharpness
-    from vaelab.studies.interpolate.smoothness import mean_smoothness
+    from vaelab.metrics.variation import distance, sharpness
+    from vaelab.studies.interpolate.measure import path_figures
 
     middle, end = images[:, STEPS // 2], images[:, -1]
+    found = path_figures(images)
     return {
-        **mean_smoothness(images),
+        "step": float(distance(images[:, 1:], images[:, :-1]).double().mean()),
+        "step_variation": float(found["step_variation"].double().nanmean()),
+        "detour": float(found["detour"].double().nanmean()),
         "middle_swd": reference.distance(middle).mean,
         "end_swd": reference.distance(end).mean,
         "middle_sharpness": float(sharpness(middle).mean() / sharpness(end).mean()),

@@ -27,6 +27,8 @@ class Measure:
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
 
+NEAREST = Measure("nearest", "Distance to the nearest training image", 3, "RMSE per pixel")
+
 COMPARE = (
     Measure("elbo", "ELBO", 1, "nats/image", "higher", "Kingma & Welling 2014, eq. 3"),
     Measure(
@@ -63,7 +65,21 @@ GENERATED = (
     Measure("swd", "Sliced Wasserstein distance", 1, "", "lower", "Karras et al. 2018, section 5"),
     Measure("fid", "FID", 1, "", "lower", "Heusel et al. 2017"),
     Measure("kid", "KID", 4, "", "lower", "Bińkowski et al. 2018"),
-    Measure("nearest", "Distance to the nearest training image", 3, "RMSE per pixel"),
+    NEAREST,
 )
 
-MEASURES = {measure.key: measure for measure in (*COMPARE, *GENERATED)}
+INTERPOLATE = (  # of paths of images; sharpness, contrast, density, nearest are of the middle image
+    Measure("detour", "Detour", 3),
+    Measure("step_variation", "Variation of the steps", 3),
+    Measure("middle_sharpness", "Sharpness", 2, "", None, "Pertuz et al. 2013"),
+    Measure("middle_contrast", "Contrast", 2),
+    Measure("departure", "Departure", 2),
+    Measure("density", "Density", 2, "nats per latent dimension"),
+    NEAREST,
+    Measure("ends", "Ends", 3, "RMSE per pixel"),
+    Measure("energy", "Energy", 4),
+    Measure("pairs", "Pairs", 0),
+)
+PATH_NAMES = {"linear": "Linear", "slerp": "Spherical", "geodesic": "Data-following"}
+
+MEASURES = {measure.key: measure for measure in (*COMPARE, *GENERATED, *INTERPOLATE)}

@@ -1,4 +1,4 @@
-"""Animations that go there and back for ever."""
+"""Animated GIFs, for the reports and for `vaelab interpolate`."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-STEP_MS = 120
-REST = 7.5  # steps that the first frame and the last stand still
-NEARLY_WHITE = 248  # of 255: made white in the palette, as paper is
+STEP_MS, HOLD_MS = 100, 900
+COLOURS = 255  # one of 256 is left for what does not change from a frame to the next
+NEARLY_WHITE = 248  # of 255: in the palette made white, as the paper is
+SEEN = 12  # frames, at most, from which the palette is chosen
 
 
 def gif_bytes(
-    frames: Sequence[Image.Image], *, milliseconds: int = STEP_MS, colours: int = 256
+    frames: Sequence[Image.Image],
+    *,
+    milliseconds: int = STEP_MS,
+    rest: int = HOLD_MS,
+    colours: int = COLOURS,
 ) -> bytes:
-    """A GIF from the first frame to the last and back, with a rest at both.
+    """There and back for ever. All frames have one palette, so that what stands still does not
+    flicker.
 
-    frames: RGB, of one size; milliseconds: of a frame; colours: at most 256. All frames have one
-    palette, so that what stands still does not flicker.
+    frames: RGB, of one size; milliseconds: that each is shown; rest: the same, of the first and the
+    last; colours: in the palette, at most 256.
     """
     palette = _palette(frames, colours)
     plain = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    ends = {0, len(frames) - 1}
     order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
-    first, *others = (plain[i] for i in order)
     buffer = io.BytesIO()
-    first.save(
+    plain[0].save(
         buffer,
         "GIF",
         save_all=True,
-        append_images=others,
-        duration=[round(milliseconds * (REST if i in ends else 1)) for i in order],
+        append_images=[plain[i] for i in order[1:]],
+        duration=[rest if i in (0, len(frames) - 1) else milliseconds for i in order],
         loop=0,
         disposal=1,
     )
@@ -43,11 +47,12 @@ def _palette(frames: Sequence[Image.Image], colours: int) -> Image.Image:
     """A colour counts by the square root of its area, so that small shapes on large grounds keep
     theirs.
     """
-    pixels = np.concatenate([np.asarray(frame)[::2, ::2].reshape(-1, 3) for frame in frames[::2]])
+    some = frames[:: -(-len(frames) // SEEN)]
+    pixels = np.concatenate([np.asarray(frame)[::2, ::2].reshape(-1, 3) for frame in some])
     kinds, counts = np.unique(pixels & 0xFC | 0x02, axis=0, return_counts=True)
     weighed = np.repeat(kinds, np.ceil(np.sqrt(counts)).astype(int), axis=0)
-    chosen = Image.fromarray(weighed[None]).quantize(colours, Image.Quantize.MEDIANCUT, kmeans=1)
-    values = np.array(chosen.getpalette()).reshape(-1, 3)
-    values[values.min(1) >= NEARLY_WHITE] = 255
-    chosen.putpalette(values.flatten().tolist())
-    return chosen
+    palette = Image.fromarray(weighed[None]).quantize(colours, Image.Quantize.MEDIANCUT, kmeans=1)
+    chosen = np.array(palette.getpalette()).reshape(-1, 3)
+    chosen[chosen.min(1) >= NEARLY_WHITE] = 255
+    palette.putpalette(chosen.flatten().tolist())
+    return palette

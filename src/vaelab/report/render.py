@@ -55,7 +55,8 @@ def number(value: float | None, decimals: int = 2) -> str:
     """12345.678 -> '12,345.68'; None -> a dash; infinity -> '∞'."""
     if value is None or value != value:
         return ABSENT
-    return f"{value:,.{decimals}f}".replace("-", "−").replace("inf", "∞")
+    rounded = round(value, decimals) + 0.0  # no minus before a zero
+    return f"{rounded:,.{decimals}f}".replace("-", "−").replace("inf", "∞")
 
 
 def show(value: float | Spread | None, measure: str) -> str:

@@ -50,7 +50,7 @@ def steps(stage: str, shares: Mapping[str, float]) -> Iterator[Callable[[str], N
         moving.n = done
 
     over = threading.Event()
-    with bar(whole, stage, "") as moving, logging_redirect_tqdm([log]):
+    with bar(whole, stage, "") as moving, logging_redirect_tqdm():
         moving.bar_format = "{desc} |{bar}| {elapsed}"
         thread = threading.Thread(target=_keep_moving, args=(moving, over), daemon=True)
         thread.start()

@@ -154,3 +154,30 @@ def fit_class_gaussians(posterior: Posterior, labels: Tensor) -> ClassGaussians:
         factors.append(torch.linalg.cholesky(covariance))
     weights = counts.double() / len(labels)
     return ClassGaussians(weights, torch.stack(means), torch.stack(factors), classes)
+
+
+@dataclass(frozen=True)
+class Density:
+    """A mixture's log density in float32, to be differentiated by z. On the mixture's device."""
+
+    whitening: Tensor  # (K, latent_dim, latent_dim): the inverses of the Cholesky factors
+    centres: Tensor  # (K, latent_dim): the means, whitened
+    constants: Tensor  # (K,): log weights and log normalisers
+
+    @classmethod
+    def of(cls, mixture: Mixture, device: torch.device) -> Density:
+        whitening = torch.linalg.inv(mixture.factors)
+        volumes = mixture.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        normaliser = 0.5 * mixture.means.shape[1] * math.log(2.0 * math.pi)
+        fields = (
+            whitening,
+            (whitening @ mixture.means[..., None])[..., 0],
+            mixture.weights.log() - volumes - normaliser,
+        )
+        return cls(*(field.float().to(device) for field in fields))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """In nats. z: (..., latent_dim). Returns (...)."""
+        white = z.flatten(0, -2) @ self.whitening.mT - self.centres[:, None]
+        parts = self.constants[:, None] - 0.5 * white.square().sum(2)
+        return parts.logsumexp(0).unflatten(0, z.shape[:-1])

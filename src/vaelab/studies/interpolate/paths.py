@@ -1,26 +1,20 @@
-"""Ways through latent space, from one encoding to another, and between which pictures they go."""
+"""Paths through latent space, from one encoding to another."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab.data.arrays import ImageArrays, UInt8Array
-from vaelab.data.pictures import read_picture
-from vaelab.runtime.errors import UserError
-from vaelab.samplers.gaussians import Mixture
-from vaelab.settings import InterpolateSettings
+from vaelab.data.arrays import UInt8Array
 from vaelab.vae.inference import decode
 from vaelab.vae.model import VAE
 from vaelab.vae.pixels import to_floats
 
+Function = Callable[[Tensor], Tensor]
 PathKind = Literal["linear", "slerp", "geodesic"]
 PATH_KINDS: tuple[PathKind, ...] = get_args(PathKind)
 
@@ -60,8 +54,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 def path(a: Tensor, b: Tensor, steps: int, kind: PathKind) -> Tensor:
     """Points from a to b, both included, at equal steps of t; linear or spherical.
 
-    a, b: (..., latent_dim). Returns (..., steps, latent_dim). Raises ValueError of a geodesic,
-    which needs a decoder: `geodesics` makes it.
+    a, b: (..., latent_dim). Returns (..., steps, latent_dim). Raises ValueError of a geodesic.
     """
     if kind == "geodesic":
         raise ValueError("a geodesic depends on the decoder; see geodesics()")
@@ -71,10 +64,9 @@ def path(a: Tensor, b: Tensor, steps: int, kind: PathKind) -> Tensor:
 
 
 def blend(corners: Tensor, side: int) -> Tensor:
-    """Bilinear blends of four encodings: a grid with the corners in its corners.
+    """Bilinear blends of four encodings, (side * side, latent_dim), row by row from the top.
 
-    corners: (4, latent_dim), top left, top right, bottom left, bottom right. Returns
-    (side * side, latent_dim), row by row from the top.
+    corners: (4, latent_dim), top left, top right, bottom left, bottom right.
     """
     t = torch.linspace(0.0, 1.0, side)[:, None]
     left, right = lerp(corners[0], corners[2], t), lerp(corners[1], corners[3], t)
@@ -82,10 +74,7 @@ def blend(corners: Tensor, side: int) -> Tensor:
 
 
 def decoded(vae: VAE, z: Tensor) -> Iterator[Tensor]:
-    """Paths of images in [0, 1], a few at a time, on the CPU: (p, steps, C, H, W).
-
-    z: (P, steps, latent_dim).
-    """
+    """z: (P, steps, latent_dim). Yields images of a few paths, (p, steps, C, H, W), on the CPU."""
     for part in z.split(PART):
         yield torch.from_numpy(decode(vae, part.flatten(0, 1))).unflatten(0, part.shape[:2])
 
@@ -97,36 +86,6 @@ def cross_fades(ends: UInt8Array, steps: int) -> Iterator[Tensor]:
         yield path(a, b, steps, "linear").unflatten(2, ends.shape[2:])
 
 
-# --- along the data ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Density:
-    """A mixture's log density in float32, to be differentiated by z. On the mixture's device."""
-
-    whitening: Tensor  # (K, latent_dim, latent_dim): the inverses of the Cholesky factors
-    centres: Tensor  # (K, latent_dim): the means, whitened
-    constants: Tensor  # (K,): log weights and log normalisers
-
-    @classmethod
-    def of(cls, mixture: Mixture, device: torch.device) -> Density:
-        whitening = torch.linalg.inv(mixture.factors)
-        volumes = mixture.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        normaliser = 0.5 * mixture.means.shape[1] * math.log(2.0 * math.pi)
-        fields = (
-            whitening,
-            (whitening @ mixture.means[..., None])[..., 0],
-            mixture.weights.log() - volumes - normaliser,
-        )
-        return cls(*(field.float().to(device) for field in fields))
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """In nats. z: (..., latent_dim). Returns (...)."""
-        white = z.flatten(0, -2) @ self.whitening.mT - self.centres[:, None]
-        parts = self.constants[:, None] - 0.5 * white.square().sum(2)
-        return parts.logsumexp(0).unflatten(0, z.shape[:-1])
-
-
 class Geodesics(NamedTuple):
     """Of P pairs, on the CPU."""
 
@@ -136,10 +95,7 @@ class Geodesics(NamedTuple):
 
 
 def geodesics(
-    decoder: Callable[[Tensor], Tensor],
-    log_density: Callable[[Tensor], Tensor],
-    start: Tensor,
-    iterations: int,
+    decoder: Function, log_density: Function, start: Tensor, iterations: int
 ) -> Geodesics:
     """Paths along which the decoded image changes least while the encodings' density stays even.
 
@@ -147,30 +103,21 @@ def geodesics(
     (Arvanitidis et al. 2018, arXiv 1710.11379; Shao et al. 2018, arXiv 1711.08014, algorithm 1),
     each step's squared length multiplied by what the density makes it cost (`energy`, below). The
     ends stay. With a scalar variance in its likelihood a decoder says nothing of where it was
-    trained, and the pull-back metric alone finds what the decoder can do of a cross-fade; the
-    density is what holds a path to places like its ends.
+    trained: the pull-back metric alone finds what the decoder can do of a cross-fade.
 
     By Adam, its rate falling as a cosine, over the amplitudes of sine waves that are added to the
-    start, a wave of k half periods weighted by 1 / k: a path is moved as a whole before its points
-    are. Of all iterates each path's best is returned.
+    start, a wave of k half periods weighted by 1 / k. Of all iterates each path's best is returned.
 
-    decoder: (n, latent_dim) -> (n, C, H, W); log_density: (..., latent_dim) -> (...), nats, both on
-    one device; start: (P, steps, latent_dim), on that device.
+    decoder: (n, latent_dim) -> (n, C, H, W); log_density: (..., latent_dim) -> (...), nats;
+    start: (P, steps, latent_dim), on their device.
     """
     size = decoder(start[:1, 0]).numel() * start.shape[1]
-    parts = [
-        _relax(decoder, log_density, part, iterations)
-        for part in start.split(max(1, CHUNK // size))
-    ]
+    chunks = start.split(max(1, CHUNK // size))
+    parts = [_relax(decoder, log_density, chunk, iterations) for chunk in chunks]
     return Geodesics(*(torch.cat(fields).cpu() for fields in zip(*parts, strict=True)))
 
 
-def _relax(
-    decoder: Callable[[Tensor], Tensor],
-    log_density: Callable[[Tensor], Tensor],
-    start: Tensor,
-    iterations: int,
-) -> Geodesics:
+def _relax(decoder: Function, log_density: Function, start: Tensor, iterations: int) -> Geodesics:
     steps, latent_dim = start.shape[1:]
     half_periods = torch.arange(1, steps - 1, device=start.device)
     t = torch.linspace(0.0, 1.0, steps, device=start.device)[:, None]
@@ -196,9 +143,7 @@ def _relax(
     return Geodesics(best, before, after)
 
 
-def energy(
-    decoder: Callable[[Tensor], Tensor], log_density: Callable[[Tensor], Tensor], z: Tensor
-) -> Tensor:
+def energy(decoder: Function, log_density: Function, z: Tensor) -> Tensor:
     """(steps - 1) Σ_i cost_i |g(z_{i+1}) - g(z_i)|², per pixel, of paths z: (P, steps, latent_dim).
 
     With costs of 1 it is at least the squared distance (RMSE per pixel) of the end images, which it
@@ -217,92 +162,6 @@ def energy(
 
 
 def departure_from_level(log_density: Tensor) -> Tensor:
-    """How far a path is denser (> 0) or rarer than the line between its ends, in nats.
-
-    log_density: (P, steps) along the paths. Returns the same shape.
-    """
+    """How far above the line between its ends, in nats. log_density: (P, steps). The same shape."""
     t = torch.linspace(0.0, 1.0, log_density.shape[1], device=log_density.device)
     return log_density - lerp(log_density[:, :1], log_density[:, -1:], t)
-
-
-# --- between which pictures ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An end of a path."""
-
-    image: UInt8Array  # (C, H, W)
-    name: str  # its class, or its file's name
-    number: int | None = None  # in the test split; None of a file
-
-    @property
-    def place(self) -> str:
-        return "own file" if self.number is None else f"test image {self.number}"
-
-
-def shown_pairs(images: ImageArrays, settings: InterpolateSettings) -> list[list[Picture]]:
-    """The settings' own pairs, or the first of those that `draw_pairs` gives.
-
-    Raises UserError where a number is not that of a test image or a file not a readable picture.
-    """
-    pairs = settings.pairs
-    if isinstance(pairs, int):
-        drawn = draw_pairs(torch.tensor(images.test.labels), pairs, settings.seed)
-        return [[_test_image(int(i), images) for i in pair] for pair in drawn]
-    return [[_picture(member, images, "pairs") for member in pair] for pair in pairs]
-
-
-def corner_pictures(images: ImageArrays, settings: InterpolateSettings) -> list[Picture]:
-    """The settings' own four, or four drawn by their seed, of different classes where there are.
-
-    Raises UserError as `shown_pairs`.
-    """
-    if settings.corners != "drawn":
-        return [_picture(member, images, "corners") for member in settings.corners]
-    generator = torch.Generator().manual_seed(settings.seed)
-    order = torch.randperm(len(images.test), generator=generator).numpy()
-    _, first = np.unique(images.test.labels[order], return_index=True)
-    first.sort()
-    others = np.setdiff1d(np.arange(len(order)), first)
-    chosen = np.resize(order[np.concatenate([first, others])], 4)
-    return [_test_image(int(i), images) for i in chosen]
-
-
-def draw_pairs(labels: Tensor, count: int, seed: int) -> Tensor:
-    """Pairs of two images, alternately of one class and of two, as far as there are such.
-
-    The first image of a pair is any with the same chance. More pairs begin with the same ones.
-
-    labels: (N,). Returns (count, 2), row numbers.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    numbers = torch.arange(len(labels))
-    pairs = torch.empty(count, 2, dtype=torch.long)
-    for i, pair in enumerate(pairs):
-        first = torch.randint(len(labels), (), generator=generator)
-        other = numbers != first
-        same_class = labels == labels[first]
-        wanted = other & (same_class if i % 2 == 0 else ~same_class)
-        allowed = next((mask for mask in (wanted, other) if mask.any()), ~other)
-        choice = numbers[allowed]
-        pair[0] = first
-        pair[1] = choice[torch.randint(len(choice), (), generator=generator)]
-    return pairs
-
-
-def _picture(member: int | str, images: ImageArrays, key: str) -> Picture:
-    """member: the number of a test image, or the path of a file; key: of the settings."""
-    if isinstance(member, str):
-        return Picture(read_picture(member, images.shape), Path(member).name)
-    if member >= len(images.test):
-        raise UserError(
-            f"interpolate.{key} names test image {member}; "
-            f"allowed: 0 to {len(images.test) - 1}, the test split's images"
-        )
-    return _test_image(member, images)
-
-
-def _test_image(number: int, images: ImageArrays) -> Picture:
-    name = images.meta.class_names[images.test.labels[number]]
-    return Picture(images.test.images[number], name, number)

@@ -1,37 +1,25 @@
-"""latent/paths.py against independent references."""
+"""studies/interpolate/paths.py against independent references."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
-from toys import image_arrays
 
-from vaelab.data.arrays import ImageArrays
-from vaelab.runtime.errors import UserError
-from vaelab.samplers.gaussians import Mixture
-from vaelab.settings import InterpolateSettings
+from vaelab.samplers.gaussians import Density, Mixture
 from vaelab.studies.interpolate.paths import (
-    Density,
     PathKind,
     blend,
-    corner_pictures,
     cross_fades,
     decoded,
     departure_from_level,
-    draw_pairs,
     energy,
     geodesics,
     path,
-    shown_pairs,
     slerp,
 )
 from vaelab.vae.model import VAE
@@ -85,12 +73,6 @@ def test_slerp_without_a_circle_is_linear(b: list[float]) -> None:
     torch.testing.assert_close(points, path(a, torch.tensor(b), 5, "linear"))
 
 
-def test_a_geodesic_needs_a_decoder() -> None:
-    a, b = normal(2, 16)
-    with pytest.raises(ValueError, match="decoder"):
-        path(a, b, 5, "geodesic")
-
-
 def test_a_blend_is_bilinear() -> None:
     corners = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 8.0], [4.0, 8.0]])
     grid = blend(corners, 5).reshape(5, 5, 2)
@@ -123,27 +105,6 @@ def mixture(components: int = 3, latent_dim: int = 4) -> Mixture:
     factors.diagonal(dim1=1, dim2=2).abs_().add_(0.2)
     means = normal(components, latent_dim, seed=2).double()
     return Mixture(torch.tensor([0.5, 0.3, 0.2]).double()[:components], means, factors)
-
-
-def test_density_is_the_mixtures() -> None:
-    fitted = mixture()
-    z = normal(5, 7, 4)
-    reference = GaussianMixture(3)
-    reference.weights_, reference.means_ = fitted.weights.numpy(), fitted.means.numpy()
-    inverses = torch.linalg.inv(fitted.factors)
-    reference.precisions_cholesky_ = inverses.mT.numpy()
-    expected = reference.score_samples(z.reshape(-1, 4).double().numpy()).reshape(5, 7)
-    found = Density.of(fitted, CPU).log_prob(z)
-    assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_density_is_differentiable() -> None:
-    z = normal(6, 4).requires_grad_()
-    (slope,) = torch.autograd.grad(Density.of(mixture(), CPU).log_prob(z).sum(), z)
-    step = 1e-5 * torch.eye(4).double()
-    ahead, behind = (mixture().log_prob(z.detach() + s * step[0]) for s in (1, -1))
-    torch.testing.assert_close(slope[:, 0].double(), (ahead - behind) / 2e-5, rtol=1e-3, atol=1e-3)
 
 
 def test_energy_by_hand() -> None:
@@ -212,93 +173,6 @@ def test_a_pair_of_one_encoding_stays() -> None:
     assert torch.equal(found.z, start)
 
 
-# --- between which pictures ----------------------------------------------------------------------
-
-
-def settings(**changes: Any) -> InterpolateSettings:
-    values = {"pairs": 4, "corners": "drawn", "measured": 6, "relaxation": 3, "steps": 3, "seed": 0}
-    return InterpolateSettings.model_validate(values | changes)
-
-
-def draw(count: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(count).integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> ImageArrays:
-    return image_arrays(tmp_path / "toys", draw, {"train": 12, "val": 10, "test": 20}, classes=3)
-
-
-def test_pairs_alternate_within_and_across() -> None:
-    labels = torch.arange(40) // 4
-    pairs = draw_pairs(labels, 300, seed=5)
-    same = labels[pairs[:, 0]] == labels[pairs[:, 1]]
-    assert same.tolist() == [True, False] * 150
-    assert (pairs[:, 0] != pairs[:, 1]).all()
-    assert len(pairs[:, 0].unique()) > 35
-    assert len(pairs[:, 1].unique()) > 35
-    assert torch.equal(pairs[:7], draw_pairs(labels, 7, seed=5))
-    assert not torch.equal(pairs, draw_pairs(labels, 300, seed=6))
-
-
-@pytest.mark.parametrize("labels", [[0, 0], [0, 1], [3, 3, 3, 4]])
-def test_pairs_are_of_two_images_where_there_are_two(labels: list[int]) -> None:
-    pairs = draw_pairs(torch.tensor(labels), 40, seed=0)
-    assert (pairs[:, 0] != pairs[:, 1]).all()
-    assert draw_pairs(torch.tensor([0]), 3, seed=0).tolist() == [[0, 0]] * 3
-
-
-def test_drawn_pictures(images: ImageArrays) -> None:
-    drawn = draw_pairs(torch.tensor(images.test.labels), 4, seed=0)
-    for pair, numbers in zip(shown_pairs(images, settings()), drawn.tolist(), strict=True):
-        assert [picture.number for picture in pair] == numbers
-        for picture, number in zip(pair, numbers, strict=True):
-            np.testing.assert_array_equal(picture.image, images.test.images[number])
-            assert picture.name == str(number % 3)
-            assert picture.place == f"test image {number}"
-
-
-def test_corners_are_of_different_classes_as_far_as_there_are(images: ImageArrays) -> None:
-    corners = corner_pictures(images, settings())
-    assert {picture.name for picture in corners[:3]} == {"0", "1", "2"}
-    assert len({picture.number for picture in corners}) == 4
-    other = corner_pictures(images, settings(seed=1))
-    assert [c.number for c in corners] != [c.number for c in other]
-
-
-def test_corners_of_fewer_images(tmp_path: Path) -> None:
-    few = image_arrays(tmp_path / "few", draw, {"train": 12, "val": 10, "test": 3}, classes=2)
-    assert sorted(c.number or 0 for c in corner_pictures(few, settings()))[-1] <= 2
-
-
-def test_own_pictures(images: ImageArrays, tmp_path: Path) -> None:
-    Image.new("RGB", (30, 20), (9, 8, 7)).save(tmp_path / "mine.png")
-    mine = str(tmp_path / "mine.png")
-    chosen = settings(pairs=[[3, mine], [0, 1]], corners=[mine, 1, 2, 19])
-    (three, own), second = shown_pairs(images, chosen)
-    assert (three.number, own.number, own.name, own.place) == (3, None, "mine.png", "own file")
-    assert (own.image == np.array([9, 8, 7])[:, None, None]).all()
-    assert [picture.number for picture in second] == [0, 1]
-    assert [c.number for c in corner_pictures(images, chosen)] == [None, 1, 2, 19]
-
-
-def test_a_picture_that_is_not_there(images: ImageArrays) -> None:
-    with pytest.raises(UserError, match=r"interpolate\.pairs .* 20; allowed: 0 to 19"):
-        shown_pairs(images, settings(pairs=[[3, 20]]))
-    with pytest.raises(UserError, match=r"interpolate\.corners .* 21; allowed: 0 to 19"):
-        corner_pictures(images, settings(corners=[0, 1, 2, 21]))
-    with pytest.raises(UserError, match=r"none\.png cannot be read"):
-        shown_pairs(images, settings(pairs=[[3, "none.png"]]))
-
-
-def test_cross_fades_go_from_one_picture_to_the_other(images: ImageArrays) -> None:
-    ends = images.test.images[np.arange(40).reshape(20, 2) % 20]
-    fades = torch.cat([*cross_fades(ends, 5)])
-    assert fades.shape == (20, 5, 3, 16, 16)
-    np.testing.assert_allclose(fades[:, [0, -1]].numpy(), ends / 255.0, atol=1e-6)
-    np.testing.assert_allclose(fades[:, 2].numpy(), ends.mean(1) / 255.0, atol=1e-6)
-
-
 # --- a few paths at a time -----------------------------------------------------------------------
 
 
@@ -320,10 +194,10 @@ def test_every_path_is_decoded_in_its_place(part: int, monkeypatch: pytest.Monke
     parts = list(decoded(cast("VAE", Pixels()), z))
     assert max(map(len, parts)) == min(part, 7)
     assert torch.equal(torch.cat(parts), z[..., None, None])
-    ends = draw(14).reshape(7, 2, 3, 16, 16)
-    torch.testing.assert_close(
-        torch.cat([*cross_fades(ends, 3)])[:, 1].numpy(), ends.mean(1, dtype=np.float32) / 255.0
-    )
+    ends = np.random.default_rng(0).integers(0, 256, (7, 2, 3, 4, 4), dtype=np.uint8)
+    fades = torch.cat([*cross_fades(ends, 3)]).numpy()
+    np.testing.assert_allclose(fades[:, [0, 2]], ends / 255.0, atol=1e-6)
+    np.testing.assert_allclose(fades[:, 1], ends.mean(1) / 255.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("chunk", [1, 20, 65, 2**21])  # a path is 5 images of 2 values
