@@ -85,7 +85,7 @@ REGIONS = (  # of images decoded from a region of latent space
     Measure("radius", "Radius, mean |z| / √d", 2),
     Measure("sharpness", "Sharpness, real images = 1", 2, "", None, "Pertuz et al. 2013"),
     Measure("diversity", "Diversity, real images = 1", 2),
-    Measure("round_trip", "Miss of the round trip, as a share", 2, "", "lower"),
+    Measure("round_trip", "Miss of the round trip", 2, "", "lower"),
     Measure("confidence", "Confidence of a linear probe", 2),
     Measure("accuracy", "Accuracy of that probe", 2, "", "higher"),
     Measure("apart", "Distance of class means", 2, "sd within a class"),
