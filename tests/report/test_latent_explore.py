@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from vaelab.metrics.frame import Rows, frame, rows
-from vaelab.report.latent_explore import map_part, regions_part
-from vaelab.report.render import render
+from vaelab.report.latent_explore import page, regions_part
+from vaelab.runtime.outputs import write_csv, write_json
 
-SNAPSHOT = Path(__file__).parent / "snapshots" / "latent_map_and_regions.md"
+SNAPSHOT = Path(__file__).parent / "snapshots" / "latent_explore.md"
 ENCODINGS = {
     "kl": 20.0,
     "marginal_kl_lower": 6.0,
@@ -52,6 +52,7 @@ def figures(models: list[str], *, without: tuple[str, ...] = ()) -> pd.DataFrame
     found: list[Rows] = []
     for i, model in enumerate(models):
         every = {"encodings": ENCODINGS} | {key: REGION | x for key, x in SPECIAL.items()}
+        found.append(rows(model, {"dimension_pixels": 0.25}, source="z0"))
         for source, measured in every.items():
             known = {
                 key: None if key in without or value is None else value + i / 100
@@ -68,26 +69,29 @@ def facts(models: list[str], **changed: Any) -> dict[str, Any]:
         "mapped": 1600,
         "neighbours": 10,
         "stochastic": True,
-        "read_best": dict.fromkeys(models, ["background_hue", 0.986]),
+        "read_best": {model: ["background_hue", 0.986] for model in models},
     }
     regions = {"names": NAMES, "samples": 256, "real": 256}
-    return {"dataset": "toys", "latent_dim": 8, "map": about_map | changed, "regions": regions}
-
-
-def rendered(given: pd.DataFrame, conditions: dict[str, Any]) -> str:
-    """The parts that this package's half of the page has, with what leads on top."""
-    context = {
-        "facts": conditions,
-        "map": map_part(given, conditions["map"]),
-        "regions": regions_part(given, conditions["regions"]),
+    dimensions = {"leading": dict.fromkeys(models, 0), "best": {}, "latent_dim": 8, "unit": "nats"}
+    return {
+        "dataset": "toys",
+        "latent_dim": 8,
+        "map": about_map | changed,
+        "regions": regions,
+        "dimensions": dimensions,
+        "directions": {"groups": 0},
     }
-    parts = [render(f"latent_{name}.md.j2", **context) for name in ("map", "regions")]
-    return "\n".join(parts)
 
 
-def test_snapshot() -> None:
+def rendered(folder: Path, given: pd.DataFrame, conditions: dict[str, Any]) -> str:
+    write_csv(folder / "latent_explore" / "measures.csv", given)
+    write_json(folder / "latent_explore" / "facts.json", conditions)
+    return page(folder)
+
+
+def test_snapshot(tmp_path: Path) -> None:
     """Where a sentence is meant to change, delete the file, run this, and look at the new one."""
-    text = rendered(figures(["fc", "conv"]), facts(["fc", "conv"]))
+    text = rendered(tmp_path, figures(["fc", "conv"]), facts(["fc", "conv"]))
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(text, encoding="utf-8")
     assert text == SNAPSHOT.read_text(encoding="utf-8")
@@ -105,10 +109,12 @@ def test_snapshot() -> None:
         ("sharpness", "diversity", "round_trip"),
     ],
 )
-def test_what_is_not_known_is_not_said(models: list[str], without: tuple[str, ...]) -> None:
+def test_what_is_not_known_is_not_said(
+    tmp_path: Path, models: list[str], without: tuple[str, ...]
+) -> None:
     autoencoder, nothing_read = "kl" in without, dict.fromkeys(models)
     changed = {"stochastic": not autoencoder} | ({"read_best": nothing_read} if without else {})
-    text = rendered(figures(models, without=without), facts(models, **changed))
+    text = rendered(tmp_path, figures(models, without=without), facts(models, **changed))
     assert not re.search(r"\b(nan|None|inf|Undefined)\b|\{\{|\(\)", text)
     assert ("own class" in text) == ("same_class" not in without)
     assert ("background hue 0.99 (Conv)" in text) == (not without)
@@ -118,27 +124,26 @@ def test_what_is_not_known_is_not_said(models: list[str], without: tuple[str, ..
     assert ("FC" in text) == ("fc" in models)
 
 
-def test_without_classes_and_with_a_single_decile_there_is_no_word_of_them() -> None:
+def test_without_classes_and_with_a_single_decile_there_is_no_word_of_them(tmp_path: Path) -> None:
     gone = ("classes", "gap", "decile_10")
     conditions = facts(["fc"])
     conditions["regions"]["names"] = {key: key for key in NAMES if key not in gone}
-    text = rendered(figures(["fc"], without=gone), conditions)
+    text = rendered(tmp_path, figures(["fc"], without=gone), conditions)
     assert "Class means" not in text
     assert "From the rarest" not in text
 
 
 def test_the_shell_nearest_the_median_is_told_of() -> None:
     part = regions_part(figures(["fc", "conv"]), facts(["fc", "conv"])["regions"])
-    assert part["shell"]["percent"] == 50.0
+    assert part["shell_percent"] == 50.0
     assert part["shell"]["swd"] == {"fc": 260.0, "conv": 260.01}
     assert part["times"] == {"fc": 2.5, "conv": pytest.approx(250.01 / 100.01)}
     assert part["deciles"] == [1, 10]
     assert part["trend"]["sharpness"] == {"fc": "0.90, 0.30", "conv": "0.91, 0.31"}
 
 
-def test_every_image_of_the_page_is_one_that_the_study_draws() -> None:
-    text = rendered(figures(["fc"]), facts(["fc"]))
-    shown = re.findall(r"\]\(latent_explore/(\w+)\.png\)", text)
-    assert sorted(shown) == sorted(
-        ["encodings", "radius", "plane", "regions", "region_measures", "prior_samples"]
-    )
+def test_every_image_of_the_page_is_one_that_the_study_draws(tmp_path: Path) -> None:
+    text = rendered(tmp_path, figures(["fc"]), facts(["fc"]))
+    shown = set(re.findall(r"\]\(latent_explore/(\w+)\.png\)", text))
+    drawn = {"encodings", "radius", "plane", "regions", "region_measures", "prior_samples"}
+    assert drawn <= shown

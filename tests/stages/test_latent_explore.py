@@ -1,59 +1,65 @@
-"""The stage `latent_explore` on untrained models: what it writes, and that it writes it again."""
+"""The stage `latent_explore` on untrained models: what it writes, and the page made of that."""
 
 from __future__ import annotations
 
-import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
 import torch
-from toys import Recorder, assert_links_work, contents, save_models, write_data, write_params
+from toys import Recorder, contents, save_models, write_data, write_params
 
-import chapters.dimensions
-import chapters.map
 import latent_explore
 from vaelab.data.arrays import ImageArrays
-from vaelab.nets.saved import load_vae
+from vaelab.metrics.frame import mean, read_frame
+from vaelab.nets.saved import load_first
+from vaelab.report.latent_explore import page
 from vaelab.runtime.errors import UserError
-from vaelab.settings import load_settings
-from vaelab.sources.shapes import FACTORS
 from vaelab.studies.latent.encoded import Encoded
-from vaelab.studies.latent.map import principal_components
 
-GROUPS = {"encodings", "posterior", "prior", "scores", "directions"}
-REPORT = Path("reports/toys/latent_explore.md")
+HEADLINE = ["prior_inside", "prior_round_trip", "same_class"]
+REPORTS = Path("reports/toys")
 
 
-def keys(tree: dict[str, Any]) -> dict[str, Any]:
-    return {group: sorted(figures) for group, figures in tree.items()}
+def run(recorder: Recorder) -> tuple[dict[str, Any], pd.DataFrame]:
+    """What it wrote: metrics and figures. Nothing that is not a number may reach a reader."""
+    latent_explore.main("toys")
+    metrics = json.loads(Path("metrics/toys/latent_explore.json").read_text())
+    assert [list(figures) for figures in metrics.values()] == [HEADLINE] * len(metrics)
+    known = {key: value for key, value in recorder.metrics.items() if value is not None}
+    assert not [key for key, value in known.items() if value != value]
+    text = page(REPORTS)
+    assert not re.search(r"\b(nan|inf|infinity|None)\b", text)
+    links = re.findall(r"\]\(([^#].*?)\)", text)
+    assert all((REPORTS / link).is_file() for link in links)
+    drawn = {path.name for path in (REPORTS / "latent_explore").glob("*.png")}
+    assert drawn == {Path(link).name for link in links if link.endswith(".png")}
+    return metrics, read_frame(REPORTS / "latent_explore" / "measures.csv")
 
 
 def test_latent_explore(recorder: Recorder) -> None:
     write_data(Path("data/toys"), known_factors=True)
-    latent_explore.main("toys")
-    metrics = json.loads(Path("metrics/toys/latent_explore.json").read_text())
-    assert set(metrics) == {"fc", "conv"}
-    assert set(metrics["fc"]) == GROUPS
-    assert keys(metrics["fc"]) == keys(metrics["conv"])
-    with Path("reports/toys/latent_explore/regions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    regions = [row["region"] for row in rows if row["model"] == "fc"]
-    assert regions == [row["region"] for row in rows if row["model"] == "conv"]
-    assert {"posterior", "prior", "decile_1", "decile_10", "classes", "far"} <= set(regions)
-    for row in rows:
-        if row["region"] == "far":
-            assert float(row["radius"]) == pytest.approx(3.0)
-    assert_links_work(REPORT)
-    text = REPORT.read_text()
-    anchors = re.findall(r"\]\(#(.*?)\)", text)
-    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert set(anchors) == {heading.lower().replace(" ", "-") for heading in headings}
+    metrics, figures = run(recorder)
+    assert list(metrics) == ["fc", "conv"]
+    regions = figures[figures["measure"] == "round_trip"]
+    sources = [regions[regions["model"] == model]["source"].tolist() for model in metrics]
+    assert sources[0] == sources[1]
+    assert {"data", "posterior", "prior", "decile_1", "classes", "far"} <= set(sources[0])
+    assert mean(figures, "fc", "radius", "far") == pytest.approx(3.0)
+    assert metrics["fc"]["prior_round_trip"] == mean(figures, "fc", "round_trip", "prior")
     assert recorder.names == ["latent_explore-z4"]
-    assert {f"fc.readout.{factor}" for factor in FACTORS} <= set(recorder.metrics)
+    assert recorder.metrics["conv.encodings.same_class"] == pytest.approx(
+        metrics["conv"]["same_class"], rel=1e-5
+    )
+    facts = json.loads((REPORTS / "latent_explore" / "facts.json").read_text())
+    assert list(facts) == [
+        *("dataset", "latent_dim"),
+        *("map", "regions", "dimensions", "directions"),
+    ]
 
     first = contents("metrics", "reports")
     latent_explore.main("toys")
@@ -62,38 +68,37 @@ def test_latent_explore(recorder: Recorder) -> None:
 
 def test_without_classes_or_factors(recorder: Recorder) -> None:
     write_data(Path("data/toys"), known_factors=False)
-    latent_explore.main("toys")
-    assert not any("readout" in name for name in recorder.metrics)
-    metrics = json.loads(Path("metrics/toys/latent_explore.json").read_text())
-    assert set(metrics["fc"]) == GROUPS
-    assert metrics["fc"]["directions"]["auc"] is None
-    assert_links_work(REPORT)
+    metrics, _ = run(recorder)
+    assert metrics["fc"]["same_class"] is None
+    assert metrics["fc"]["prior_inside"] is not None
 
 
 @pytest.mark.parametrize("changes", [{"grey": True}, {"tests": 1}, {"grey": True, "tests": 1}])
 def test_images_that_do_not_vary(recorder: Recorder, changes: dict[str, Any]) -> None:
     write_data(Path("data/toys"), known_factors=True, **changes)
-    latent_explore.main("toys")
-    assert_plain(recorder)
-    metrics = json.loads(Path("metrics/toys/latent_explore.json").read_text())
-    assert metrics["fc"]["prior"]["diversity"] is None
+    _, figures = run(recorder)
+    assert mean(figures, "fc", "diversity", "prior") is None
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2])
 def test_few_dimensions(recorder: Recorder, latent_dim: int) -> None:
     save_models(latent_dim=latent_dim)
     write_data(Path("data/toys"), known_factors=True)
-    latent_explore.main("toys")
-    assert_plain(recorder)
+    run(recorder)
 
 
 def test_an_autoencoder(recorder: Recorder) -> None:
     save_models(posterior="point")
     write_data(Path("data/toys"), known_factors=True)
-    latent_explore.main("toys")
-    assert_plain(recorder)
-    metrics = json.loads(Path("metrics/toys/latent_explore.json").read_text())
-    assert metrics["fc"]["encodings"]["kl"] is None
+    _, figures = run(recorder)
+    assert mean(figures, "fc", "kl", "encodings") is None
+
+
+def test_a_single_architecture(recorder: Recorder) -> None:
+    shutil.rmtree("models/toys/fc")
+    write_data(Path("data/toys"), known_factors=True)
+    metrics, _ = run(recorder)
+    assert list(metrics) == ["conv"]
 
 
 def test_a_direction_of_nothing(recorder: Recorder) -> None:
@@ -103,76 +108,13 @@ def test_a_direction_of_nothing(recorder: Recorder) -> None:
         latent_explore.main("toys")
 
 
-def assert_plain(recorder: Recorder) -> None:
-    """Nothing that is not a number reaches a reader; an infinite KL is the exception, in words."""
-    written = contents("metrics", "reports")
-    texts = [data.decode() for name, data in written.items() if name.endswith((".json", ".md"))]
-    assert len(texts) == 2
-    assert not any(re.search(r"\b(nan|inf|infinity)\b", text) for text in texts)
-    known = {key: value for key, value in recorder.metrics.items() if value is not None}
-    assert [key for key, value in known.items() if np.isnan(value)] == []
-    assert_links_work(REPORT)
-
-
-def load_encoded(images: ImageArrays) -> dict[str, Encoded]:
-    settings, device = load_settings().of("toys"), torch.device("cpu")
-    return {
-        model: Encoded.of(load_vae(settings.model_dir(model), device), images)
-        for model in ("fc", "conv")
-    }
-
-
-def test_what_readers_are_fitted_to_and_scored_on(
-    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Factors: fitted to the validation split. Classes: to the training split. Scored on test."""
-    calls: dict[str, list[list[torch.Tensor]]] = {}
-
-    def watch(module: Any, name: str) -> None:
-        function = getattr(module, name)
-        key = f"{module.__name__}.{name}"
-
-        def watched(*arguments: Any) -> Any:
-            calls.setdefault(key, []).append([x for x in arguments if torch.is_tensor(x)])
-            return function(*arguments)
-
-        monkeypatch.setattr(module, name, watched)
-
-    for module, name in (
-        (chapters.map, "read_factors"),
-        (chapters.dimensions, "read_factors"),
-        (chapters.dimensions, "disentanglement"),
-        (chapters.dimensions.dims, "best_by_class"),
-        (chapters.dimensions.dims, "read_classes"),
-    ):
-        watch(module, name)
-    write_data(Path("data/toys"), known_factors=True)
-    images = ImageArrays.open(Path("data/toys"))
-    encoded = load_encoded(images)
-    for chapter in (chapters.map, chapters.dimensions):
-        chapter.tell(encoded, images, load_settings().of("toys").latent_explore, Path("report"))
-
-    val, test = (torch.tensor(split.factors) for split in (images.val, images.test))
-    train_labels, test_labels = (torch.tensor(s.labels) for s in (images.train, images.test))
-    models = encoded.values()
-    on_map = [principal_components(each.test.mu).coordinates for each in models]
-    by_factor = [[each.val.mu, val, each.test.mu, test] for each in models]
-    by_class = [[each.train.mu, train_labels, each.test.mu, test_labels] for each in models]
-    expected = {
-        "chapters.map.read_factors": [[along, test, along, test] for along in on_map],
-        "chapters.dimensions.read_factors": by_factor,
-        "chapters.dimensions.disentanglement": by_factor,
-        "vaelab.studies.latent.dimensions.best_by_class": by_class,
-        "vaelab.studies.latent.dimensions.read_classes": by_class,
-    }
-    torch.testing.assert_close(calls, expected, rtol=0, atol=0)
-
-
 @pytest.mark.parametrize("posterior", ["gaussian", "point"])
 def test_what_a_dimension_holds_is_of_the_test_images(recorder: Recorder, posterior: str) -> None:
     save_models(posterior=posterior)
     write_data(Path("data/toys"), known_factors=True)
-    for encoded in load_encoded(ImageArrays.open(Path("data/toys"))).values():
+    images = ImageArrays.open(Path("data/toys"))
+    for vae in load_first(Path("models/toys"), torch.device("cpu")).values():
+        encoded = Encoded.of(vae, images)
         mu, logvar = encoded.test
         kl = 0.5 * (mu**2 + logvar.exp() - 1.0 - logvar).mean(0)
         variance = (mu - mu.mean(0)).square().mean(0)

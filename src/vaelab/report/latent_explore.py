@@ -52,7 +52,7 @@ def map_part(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def regions_part(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
-    """`shell`: of the shell whose quantile is nearest the median; `deciles`: rarest first."""
+    """`shell`: the one whose quantile is nearest the median; `deciles`: the rarest first."""
     found = {region: by_measure(figures, region) for region in ("data", *facts["names"])}
     shells = [key for key in found if key.startswith("shell_")]
     shell = min(shells, key=lambda key: abs(_number(key) - MEDIAN))
@@ -68,7 +68,8 @@ def regions_part(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]
     return {
         "facts": facts,
         "found": found,
-        "shell": {"percent": 100.0 * _number(shell), **found[shell]},
+        "shell": found[shell],
+        "shell_percent": 100.0 * _number(shell),
         "deciles": [int(_number(key)) for key in deciles],
         "trend": trend,
         "times": times(found["prior"]["swd"], found["posterior"]["swd"]),

@@ -73,7 +73,8 @@ def draw_encodings(
         for axes, (model, found) in zip(line, maps.items(), strict=True):
             _draw_map(axes, model, method, found, labels, palette if coloured else None)
     if palette.several:
-        figure.legend(handles=palette.handles(), loc="outside lower center", ncols=5)
+        tight = {"columnspacing": 1.0, "handletextpad": 0.2}
+        figure.legend(handles=palette.handles(), loc="outside lower center", ncols=5, **tight)
     return figure
 
 
