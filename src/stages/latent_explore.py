@@ -16,7 +16,7 @@ from vaelab.studies.latent.encoded import Encoded
 from vaelab.vae.device import select_device
 
 PARTS = {"map": map, "regions": regions, "dimensions": dimensions, "directions": directions}
-SECONDS = {"encode": 2, "map": 14, "regions": 6, "dimensions": 20, "directions": 8}
+SECONDS = {"encode": 3, "map": 23, "regions": 65, "dimensions": 27, "directions": 9}
 HEADLINE = {  # of each model, for `dvc exp show`: source and measure
     "prior_inside": ("encodings", "prior_inside"),
     "prior_round_trip": ("prior", "round_trip"),

@@ -42,8 +42,9 @@ def by_measure(figures: pd.DataFrame, source: str) -> ByMeasure:
     """Of one source; a measure that no model has is an empty mapping."""
     found: ByMeasure = defaultdict(dict)
     chosen = figures[figures["source"] == source].dropna(subset=["value"])
-    for row in chosen.itertuples():
-        found[str(row.measure)][str(row.model)] = float(row.value)
+    columns = (chosen[column].tolist() for column in ("measure", "model", "value"))
+    for measure, model, value in zip(*columns, strict=True):
+        found[measure][model] = value
     return found
 
 
@@ -73,7 +74,7 @@ def regions_part(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]
         "deciles": [int(_number(key)) for key in deciles],
         "trend": trend,
         "times": times(found["prior"]["swd"], found["posterior"]["swd"]),
-        "columns": ["Images", *(MEASURES[key].heading for key in TABLE)],
+        "columns": ["Images", *(MEASURES[key].label for key in TABLE)],
         "rows": table_rows(found, models),
     }
 
