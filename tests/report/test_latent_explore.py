@@ -138,10 +138,3 @@ def test_the_shell_nearest_the_median_is_told_of() -> None:
     assert part["times"] == {"fc": 2.5, "conv": pytest.approx(250.01 / 100.01)}
     assert part["deciles"] == [1, 10]
     assert part["trend"]["sharpness"] == {"fc": "0.90, 0.30", "conv": "0.91, 0.31"}
-
-
-def test_every_image_of_the_page_is_one_that_the_study_draws(tmp_path: Path) -> None:
-    text = rendered(tmp_path, figures(["fc"]), facts(["fc"]))
-    shown = set(re.findall(r"\]\(latent_explore/(\w+)\.png\)", text))
-    drawn = {"encodings", "radius", "plane", "regions", "region_measures", "prior_samples"}
-    assert drawn <= shown

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from quadrants import LATENT_DIM, settings, toy_data, toy_encoded
@@ -21,7 +20,6 @@ from vaelab.studies.latent.map import (
     mapped_rows,
     perplexity,
     read_map,
-    readable,
     tsne,
 )
 
@@ -44,12 +42,6 @@ def test_tsne_keeps_far_classes_apart_and_repeats_itself() -> None:
     again = tsne(codes, seed=0)
     assert again is not None
     assert torch.equal(found, again)
-
-
-def test_tsne_of_the_fewest_images() -> None:
-    found = tsne(normal(FEWEST, 8), seed=0)
-    assert found is not None
-    assert found.isfinite().all()
 
 
 def test_perplexity_is_of_a_third_of_the_others() -> None:
@@ -92,14 +84,6 @@ def test_an_angle_is_read_from_a_ring_and_is_what_the_map_is_coloured_by() -> No
     torch.testing.assert_close(best.values, turns)
     assert set(read_map(torch.zeros(300, 2), targets).values()) == {None}
     assert best_read(dict.fromkeys(targets), targets) is None
-
-
-def test_brightness_is_known_of_any_images(tmp_path: Path) -> None:
-    images = toy_data(tmp_path / "toy")
-    known = readable(images)
-    assert list(known) == ["brightness"]
-    expected = images.test.images.mean(axis=(1, 2, 3)) / 255.0
-    np.testing.assert_allclose(known["brightness"][:, 0], expected)
 
 
 def test_explore(tmp_path: Path) -> None:

@@ -45,14 +45,6 @@ def test_first_two_points_are_tiles_of_the_plane(third: tuple[float, float]) -> 
     assert bottom < float(low[1]) < float(high[1]) < top
 
 
-def test_points_nearer_than_a_tile() -> None:
-    """The square still holds the third, and the first is a tile."""
-    plane = Plane.through(torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.0, 9.0]]))
-    _, _, bottom, top = plane.square(9)
-    assert bottom < 0.0 < 9.0 < top
-    assert float(plane.grid(9).norm(dim=1).min()) < 1e-5
-
-
 def test_plane_through_one_point_thrice_has_a_square() -> None:
     plane = Plane.through(torch.ones(3, 4))
     left, right, _, _ = plane.square(2)

@@ -29,7 +29,6 @@ from vaelab.studies.latent.regions import (
     class_pairs,
     decile,
     draw_aggregated,
-    draw_posteriors,
     explore,
     measure,
     real_images,
@@ -62,13 +61,6 @@ def test_shell_has_its_radius_and_no_direction(radius: float) -> None:
     torch.testing.assert_close(z.norm(dim=1), torch.full((4000,), radius))
     standard_error = radius / 5.0 / math.sqrt(4000)  # each coordinate's variance is radius² / 25
     assert z.mean(0).abs().max() < 5 * standard_error
-
-
-def test_posterior_draws_have_its_moments() -> None:
-    posterior = Posterior(torch.tensor([[9.0, 9.0], [1.0, -2.0]]), torch.tensor([[0.0, -1.4]] * 2))
-    z = draw_posteriors(posterior, torch.tensor([1]), normal(4000, 2))
-    torch.testing.assert_close(z.mean(0), posterior.mu[1], atol=5 / math.sqrt(4000), rtol=0)
-    torch.testing.assert_close(z.std(0), (0.5 * posterior.logvar[1]).exp(), rtol=0.06, atol=0)
 
 
 def test_aggregated_draws_take_every_image_as_often() -> None:
@@ -188,11 +180,6 @@ def test_labels_that_group_nothing_have_no_regions(tmp_path: Path, classes: int)
     assert not keys & {"classes", "gap"}
 
 
-def test_regions_of_two_models_differ_in_z_alone(images: ImageArrays) -> None:
-    one, other = (regions(toy_encoded(images, v), images, settings()) for v in (-4.0, -math.inf))
-    assert [region[:2] for region in one] == [region[:2] for region in other]
-
-
 @pytest.mark.parametrize(("count", "n"), [(100, 40), (30, 15), (3, 1)])
 def test_real_images_are_two_disjoint_sets(count: int, n: int) -> None:
     shown, reference = real_images(count, settings())
@@ -200,11 +187,6 @@ def test_real_images_are_two_disjoint_sets(count: int, n: int) -> None:
     every = torch.cat([shown, reference])
     assert len(every.unique()) == 2 * n
     assert every.max() < count
-
-
-def test_a_single_real_image_has_no_reference() -> None:
-    shown, reference = real_images(1, settings())
-    assert (shown.tolist(), len(reference)) == ([0], 0)
 
 
 # --- measures ------------------------------------------------------------------------------------
