@@ -1,71 +1,62 @@
-"""Look around in both models' latent spaces: regions, dimensions, directions, and the whole map.
+"""Look around in the models' latent spaces: the whole map, regions, dimensions, directions.
 
 python src/stages/latent_explore.py cifar10
 """
 
-from collections.abc import Iterable
-from typing import Any
-
-import chapters.dimensions
-import chapters.directions
-import chapters.map
-import chapters.regions
-from chapters import Figures
 from stage import run_stage
 from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.frame import flat, frame, mean
 from vaelab.nets.saved import load_first
-from vaelab.report.latent_explore import latent_report
 from vaelab.runtime import tracking
-from vaelab.runtime.outputs import write_json, write_text
+from vaelab.runtime.outputs import write_csv, write_json
+from vaelab.runtime.progress import steps
 from vaelab.settings import load_settings
+from vaelab.studies.latent import dimensions, directions, map, regions
 from vaelab.studies.latent.encoded import Encoded
 from vaelab.vae.device import select_device
+
+PARTS = {"map": map, "regions": regions, "dimensions": dimensions, "directions": directions}
+SECONDS = {"encode": 3, "map": 23, "regions": 65, "dimensions": 27, "directions": 9}
+HEADLINE = {  # of each model, for `dvc exp show`: source and measure
+    "prior_inside": ("encodings", "prior_inside"),
+    "prior_round_trip": ("prior", "round_trip"),
+    "same_class": ("encodings", "same_class"),
+}
 
 
 def main(dataset: str) -> None:
     settings = load_settings().of(dataset)
     images = ImageArrays.open(settings.data_dir)
-    device = select_device(settings.train.device)
-    vaes = load_first(settings.models_dir, device)
-    latent_dim = vaes["fc"].latent_dim
+    vaes = load_first(settings.models_dir, select_device(settings.train.device))
+    latent_dim = next(iter(vaes.values())).latent_dim
+    folder = settings.report_dir / "latent_explore"
 
     name = f"latent_explore-z{latent_dim}"
-    with tracking.run("latent_explore", settings, images.meta, name=name) as run:
+    with (
+        tracking.run("latent_explore", settings, images.meta, name=name) as run,
+        steps(f"latent_explore@{dataset}", SECONDS) as step,
+    ):
+        step("encode")
         models = {model: Encoded.of(vae, images) for model, vae in vaes.items()}
-        folder = settings.report_dir / "latent_explore"
-        told = [
-            chapter.tell(models, images, settings.latent_explore, folder)
-            for chapter in (
-                chapters.map,
-                chapters.regions,
-                chapters.dimensions,
-                chapters.directions,
-            )
-        ]
-        write_json(
-            settings.metrics_dir / "latent_explore.json", together(each.headline for each in told)
-        )
-        run.log_metrics(
-            {
-                f"{model}.{group}.{figure}": value
-                for model, groups in together(each.logged for each in told).items()
-                for group, figures in groups.items()
-                for figure, value in figures.items()
+        found = {}
+        for part, module in PARTS.items():
+            step(part)
+            found[part] = module.explore(models, images, settings.latent_explore, folder)
+
+        figures = frame(*(each.figures for each in found.values()))
+        facts = {part: each.facts for part, each in found.items()}
+        write_csv(folder / "measures.csv", figures)
+        write_json(folder / "facts.json", {"dataset": dataset, "latent_dim": latent_dim, **facts})
+        headline = {
+            model: {
+                key: mean(figures, model, measure, source)
+                for key, (source, measure) in HEADLINE.items()
             }
-        )
-        report = settings.report_dir / "latent_explore.md"
-        write_text(report, latent_report(dataset, latent_dim, [each.chapter for each in told]))
-        run.log_artifact(report)
+            for model in models
+        }
+        write_json(settings.metrics_dir / "latent_explore.json", headline)
+        run.log_metrics(flat(figures))
         run.log_artifact(folder, folder.name)
-
-
-def together(every: Iterable[Figures]) -> dict[str, dict[str, Any]]:
-    """Of all chapters: model -> group -> figure."""
-    tree: dict[str, dict[str, Any]] = {}
-    for figures in every:
-        for model, groups in figures.items():
-            tree.setdefault(model, {}).update(groups)
-    return tree
 
 
 if __name__ == "__main__":

@@ -67,6 +67,31 @@ GENERATED = (
     Measure("kid", "KID", 4, "", "lower", "Bińkowski et al. 2018"),
     NEAREST,
 )
+MAP = (  # of all encodings together
+    Measure("norm", "Root mean square of |z| / √d under q(z)", 2),
+    Measure("variance", "Variance of z under q(z), mean over dimensions", 2),
+    Measure("radius_mean", "Radius |z|, mean", 1, "units of z"),
+    Measure("radius_sd", "Radius |z|, standard deviation", 1, "units of z"),
+    Measure("radius_distance", "Radius, distance to the chi distribution", 2, "units of z"),
+    Measure("prior_inside", "Share within the radii that hold 95% of the prior", 2),
+    Measure("explained", "Share of the variance along two principal components", 2),
+    Measure("map_r2", "R² of a linear map from two principal components", 2),
+    Measure("trust_pca", "Trustworthiness by PCA", 2, "", "higher", "Venna & Kaski 2001"),
+    Measure("trust_tsne", "Trustworthiness by t-SNE", 2, "", "higher", "Venna & Kaski 2001"),
+    Measure("same_class", "Neighbours of the same class", 3),
+    Measure("same_class_pca", "Neighbours of the same class, on the map by PCA", 3),
+    Measure("same_class_tsne", "Neighbours of the same class, on the map by t-SNE", 3),
+    Measure("same_class_chance", "Neighbours of the same class, by chance", 3),
+)
+REGIONS = (  # of images decoded from a region of latent space
+    Measure("radius", "Radius, mean |z| / √d", 2),
+    Measure("sharpness", "Sharpness, real images = 1", 2, "", None, "Pertuz et al. 2013"),
+    Measure("diversity", "Diversity, real images = 1", 2),
+    Measure("round_trip", "Miss of the round trip", 2, "", "lower"),
+    Measure("confidence", "Confidence of a linear probe", 2),
+    Measure("accuracy", "Accuracy of that probe", 2, "", "higher"),
+    Measure("apart", "Distance of class means", 2, "sd within a class"),
+)
 
 INTERPOLATE = (  # of paths of images; sharpness, contrast, density, nearest are of the middle image
     Measure("detour", "Detour", 3),
@@ -82,4 +107,7 @@ INTERPOLATE = (  # of paths of images; sharpness, contrast, density, nearest are
 )
 PATH_NAMES = {"linear": "Linear", "slerp": "Spherical", "geodesic": "Data-following"}
 
-MEASURES = {measure.key: measure for measure in (*COMPARE, *GENERATED, *INTERPOLATE)}
+MEASURES = {
+    measure.key: measure
+    for measure in (*COMPARE, *GENERATED, *MAP, *REGIONS, *INTERPOLATE)
+}

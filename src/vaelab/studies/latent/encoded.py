@@ -1,6 +1,4 @@
-"""A trained model together with what it makes of every image: what all of latent space's chapters
-start from.
-"""
+"""A trained model together with what it makes of every image: what all parts start from."""
 
 from __future__ import annotations
 

@@ -1,99 +1,157 @@
-"""Two dimensions of latent space: maps of a split's encodings, and the plane through three of them.
-
-rows = mapped_rows(len(mu), settings.latent_explore.mapped, seed=0)
-found = map_encodings(mu, rows, seed=0)
-trustworthiness(mu[rows], found.best)
-"""
+"""The whole of latent space: the encodings in two dimensions, and how they fill the prior."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Mapping
+from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-MARGIN = 0.35  # of a plane's square beyond its three points, as a share of their extent
+from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.aggregate import encoding_statistics
+from vaelab.metrics.frame import rows as figure_rows
+from vaelab.metrics.neighbours import neighbourhoods, neighbours_of, varies
+from vaelab.metrics.pca import principal_components
+from vaelab.plotting.style import save
+from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import Found, map_draw
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.studies.latent.map_draw import EncodingMap, Reading
+from vaelab.studies.latent.plane import Plane
+from vaelab.studies.latent.prior_fit import prior_fit
+from vaelab.studies.latent.readout import factor_targets, linear_readout
+from vaelab.vae.inference import decode
+from vaelab.vae.objective import kl_to_standard_normal
+
 PERPLEXITY = 30.0  # of t-SNE, with three times as many images or more
 FEWEST = 16  # images that t-SNE is shown: its perplexity is then 5
 START = 1e-4  # standard deviation of t-SNE's first component when it begins
-STILL = 1e-6  # standard deviation up to which encodings differ by rounding alone
-NEIGHBOURS = 10
+PLANE_SIDE = 9
 
 
-class Plane(NamedTuple):
-    """origin + u * frame[0] + v * frame[1], through three points of latent space."""
+def explore(
+    models: Mapping[str, Encoded],
+    images: ImageArrays,
+    settings: LatentExploreSettings,
+    folder: Path,
+) -> Found:
+    """Draws encodings.png, radius.png and plane.png.
 
-    origin: Tensor  # (latent_dim,): the first point
-    frame: Tensor  # (2, latent_dim), orthonormal rows
-    coordinates: Tensor  # (3, 2): where the three points lie, (u, v) in units of z
-
-    def at(self, uv: Tensor) -> Tensor:
-        """uv: (..., 2). Returns the points of latent space, (..., latent_dim)."""
-        return self.origin + uv @ self.frame
-
-    def square(self, side: int) -> tuple[float, float, float, float]:
-        """Left, right, bottom, top of a square about the three points, with a margin, in (u, v).
-
-        Of its side x side cells one is centred at the first point and, unless the two are less than
-        a cell apart, one at the second.
-        """
-        low, high = self.coordinates.amin(0), self.coordinates.amax(0)
-        cell = (1.0 + MARGIN) * float((high - low).max()) / side or 1.0
-        apart = float(self.coordinates[1, 0])
-        cell = apart / max(int(apart / cell), 1) if apart >= cell else cell
-        middle = 0.5 * (low + high)
-        left, bottom = ((middle / cell - 0.5 * side + 0.5).round() * cell - 0.5 * cell).tolist()
-        return left, left + side * cell, bottom, bottom + side * cell
-
-    def grid(self, side: int) -> Tensor:
-        """Centres of side x side cells of that square, row by row from the top.
-
-        Returns (side * side, latent_dim).
-        """
-        left, right, bottom, top = self.square(side)
-        middles = (torch.arange(side) + 0.5) / side
-        u = left + (right - left) * middles
-        v = top + (bottom - top) * middles
-        return self.at(torch.cartesian_prod(v, u).flip(1))
-
-
-def plane_through(points: Tensor) -> Plane:
-    """points: (3, latent_dim). The first lies at (0, 0), the second on the positive u axis.
-
-    With latent_dim 1 there is no plane: v moves nothing.
+    Figures have the source `encodings`; `map_r2` has the name of what is read from the components.
     """
-    origin = points[0]
-    edges = points[1:] - origin
-    basis, triangle = torch.linalg.qr(edges.T)
-    signs = torch.where(triangle.diagonal() < 0, -1.0, 1.0)
-    frame = torch.zeros(2, points.shape[1])
-    frame[: basis.shape[1]] = (basis * signs).T
-    coordinates = torch.cat([torch.zeros(1, 2), edges @ frame.T])
-    return Plane(origin, frame, coordinates)
+    first = next(iter(models.values()))
+    rows = mapped_rows(len(images.test), settings.mapped, settings.seed)
+    labels = torch.tensor(images.test.labels)[rows]
+    targets = readable(images)
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(settings.seed)
+
+    figures, maps, radii = [], {}, {}
+    for model, encoded in models.items():
+        mu, kl = encoded.test.mu, kl_to_standard_normal(*encoded.test).mean(0)
+        projection, z = principal_components(mu), encoded.test.sample(generator())
+        uv, by_tsne = projection.coordinates[rows], tsne(mu[rows], settings.seed)
+        r2 = read_map(projection.coordinates, targets)
+        measured = {
+            **encoding_statistics(encoded.test, kl)._asdict(),
+            **prior_fit(z),
+            **neighbourhoods(mu[rows], {"pca": uv, "tsne": by_tsne}, labels),
+            "explained": float(projection.explained.sum()),
+        }
+        figures += figure_rows(model, measured, source="encodings")
+        for name, score in r2.items():
+            figures += figure_rows(model, {"map_r2": score}, source=name)
+        reading = best_read(r2, {name: target[rows] for name, target in targets.items()})
+        maps[model] = EncodingMap(uv, projection.explained, by_tsne, reading)
+        radii[model] = z.norm(dim=1).numpy()
+
+    drawn = map_draw.draw_encodings(maps, labels.numpy(), images.meta.class_names)
+    save(drawn, folder / "encodings.png")
+    save(map_draw.draw_radii(radii, first.vae.latent_dim), folder / "radius.png")
+    draw_plane(models, images, rows[torch.arange(3) % len(rows)], folder)
+    prior = torch.randn(first.test.mu.shape, generator=generator())
+    facts = {
+        "images": len(images.test),
+        "mapped": len(rows),
+        "neighbours": neighbours_of(len(rows)),
+        "perplexity": perplexity(len(rows)),
+        "stochastic": first.vae.stochastic,
+        "several_classes": len(labels.unique()) > 1,
+        "prior": prior_fit(prior),  # of as many draws of N(0, I): what their number explains
+        "read_best": {
+            model: None if each.reading is None else [each.reading.name, each.reading.r2]
+            for model, each in maps.items()
+        },
+    }
+    return Found(figures, facts)
 
 
-class Projection(NamedTuple):
-    coordinates: Tensor  # (N, 2)
-    explained: Tensor  # (2,): each component's share of the variance
+def mapped_rows(count: int, most: int, seed: int) -> Tensor:
+    """`most` of `count` images, all where there are no more: their numbers, in an order of chance.
 
-
-def principal_components(mu: Tensor) -> Projection:
-    """The two directions in which encodings vary most. mu: (N, latent_dim).
-
-    The sign of a component is chosen so that its largest loading is positive.
+    All models are mapped by the same images.
     """
-    centred = mu.double() - mu.double().mean(0)
-    variances, directions = torch.linalg.eigh(centred.T @ centred / len(mu))
-    leading = directions.flip(1)[:, :2]
-    leading = leading * leading.gather(0, leading.abs().argmax(0, keepdim=True)).sign()
-    coordinates = torch.zeros(len(mu), 2)
-    explained = torch.zeros(2)
-    coordinates[:, : leading.shape[1]] = (centred @ leading).float()
-    if variances.sum() > 0:
-        explained[: leading.shape[1]] = (variances.flip(0)[:2] / variances.sum()).float()
-    return Projection(coordinates, explained)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most]
+
+
+def draw_plane(
+    models: Mapping[str, Encoded], images: ImageArrays, three: Tensor, folder: Path
+) -> None:
+    """three: (3,), numbers of the test images that the plane goes through."""
+    planes = {model: Plane.through(encoded.test.mu[three]) for model, encoded in models.items()}
+    grids = {
+        model: decode(models[model].vae, plane.grid(PLANE_SIDE)) for model, plane in planes.items()
+    }
+    points = {model: plane.coordinates.numpy() for model, plane in planes.items()}
+    squares = {model: plane.square(PLANE_SIDE) for model, plane in planes.items()}
+    originals = images.test.images[three.numpy()]
+    save(map_draw.draw_plane(originals, grids, points, squares), folder / "plane.png")
+
+
+# --- what the map shows --------------------------------------------------------------------------
+
+
+def readable(images: ImageArrays) -> dict[str, Tensor]:
+    """What is known of the test images. Returns name -> (N, T), as a linear map could read it."""
+    split, meta = images.test, images.meta
+    brightness = torch.from_numpy(split.images.mean(axis=(1, 2, 3))) / 255.0
+    known = {"brightness": brightness.unsqueeze(1)}
+    if split.factors is not None:
+        known |= factor_targets(meta.factor_names, torch.tensor(split.factors))
+    if split.attributes is not None:
+        columns = torch.tensor(split.attributes).double().split(1, dim=1)
+        known |= dict(zip(meta.attribute_names, columns, strict=True))
+    return known
+
+
+def read_map(coordinates: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float | None]:
+    """R² of each target read linearly from all N images' two coordinates, fitted to these alike.
+
+    Two weights overfit little. None where either does not vary.
+    """
+    if not varies(coordinates):
+        return dict.fromkeys(targets)
+    return {
+        name: linear_readout(coordinates, target, coordinates, target)
+        for name, target in targets.items()
+    }
+
+
+def best_read(r2: Mapping[str, float | None], targets: Mapping[str, Tensor]) -> Reading | None:
+    """Of numbers and angles, which have one and two columns; kinds are what classes show."""
+    known = {name: score for name, score in r2.items() if score is not None}
+    known = {name: score for name, score in known.items() if targets[name].shape[1] <= 2}
+    if not known:
+        return None
+    name = max(known, key=lambda name: known[name])
+    first, *second = targets[name].unbind(1)
+    if not second:
+        return Reading(name, known[name], first, circular=False)
+    turns = torch.atan2(first, second[0]) / (2.0 * math.pi) % 1.0
+    return Reading(name, known[name], turns, circular=True)
 
 
 def perplexity(count: int) -> float:
@@ -111,152 +169,10 @@ def tsne(mu: Tensor, seed: int) -> Tensor | None:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    if len(mu) < FEWEST or mu.shape[1] <= 2 or not _varies(mu):
+    if len(mu) < FEWEST or mu.shape[1] <= 2 or not varies(mu):
         return None
     start = principal_components(mu).coordinates
     start = START * start / start[:, 0].std(correction=0)
     model = TSNE(perplexity=perplexity(len(mu)), init=start.numpy(), random_state=seed)
     with threadpool_limits(1):  # its threads' sums come in no fixed order
         return torch.from_numpy(model.fit_transform(mu.double().numpy()))
-
-
-class EncodingMap(NamedTuple):
-    """Of M of a split's encodings; coordinates are (M, 2)."""
-
-    pca: Tensor  # along the principal components of the whole split, in units of z
-    explained: Tensor  # (2,): each component's share of the split's variance
-    tsne: Tensor | None  # in units of its own; None as `tsne` says
-
-    @property
-    def best(self) -> Tensor:
-        """t-SNE's coordinates where there are any, the principal components' elsewhere."""
-        return self.pca if self.tsne is None else self.tsne
-
-    @property
-    def method(self) -> str:
-        """The name of the method that `best` is by."""
-        return "PCA" if self.tsne is None else "t-SNE"
-
-
-def mapped_rows(count: int, most: int, seed: int) -> Tensor:
-    """`most` of `count` images, all where there are no more: their numbers, in an order of chance.
-
-    Two models are mapped by the same images.
-    """
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most]
-
-
-def map_encodings(mu: Tensor, rows: Tensor, seed: int) -> EncodingMap:
-    """mu: (N, latent_dim), of a whole split; rows: (M,), which of them lie on the map."""
-    projection = principal_components(mu)
-    return EncodingMap(projection.coordinates[rows], projection.explained, tsne(mu[rows], seed))
-
-
-def neighbours_of(count: int) -> int:
-    """How many of `count` images' neighbours are looked at: always less than half of them."""
-    return min(NEIGHBOURS, (count - 1) // 2)
-
-
-def trustworthiness(codes: Tensor, coordinates: Tensor) -> float | None:
-    """How far neighbours on a map are neighbours indeed: 1 is perfect, about 0.5 a map by chance.
-
-    codes: (M, latent_dim); coordinates: (M, 2). One less a sum over those among an image's k
-    nearest on the map that are not among its k nearest codes, of how far down they come in the
-    order of its codes' distances, scaled (Venna & Kaski 2001). k is NEIGHBOURS, or less than half
-    of the images. None of fewer than three, and where the codes do not vary.
-    """
-    from sklearn import manifold
-
-    k = neighbours_of(len(codes))
-    if not k or not _varies(codes):
-        return None
-    arrays = codes.double().numpy(), coordinates.double().numpy()
-    return float(manifold.trustworthiness(*arrays, n_neighbors=k))
-
-
-def same_class(codes: Tensor, labels: Tensor) -> float | None:
-    """The share of an image's k nearest neighbours that are of its class, mean over the images.
-
-    codes: (M, d); labels: (M,). k as in `trustworthiness`. None of fewer than three images, where
-    the codes do not vary, and where all have one label.
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    k = neighbours_of(len(codes))
-    if not k or not _varies(codes) or (labels == labels[0]).all():
-        return None
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute")
-    found = search.fit(codes.double().numpy()).kneighbors(return_distance=False)
-    return float((labels[torch.from_numpy(found)] == labels.unsqueeze(1)).double().mean())
-
-
-def same_class_by_chance(labels: Tensor) -> float | None:
-    """`same_class` of neighbours drawn by chance from the other images; None as there."""
-    counts = labels.unique(return_counts=True)[1].double()
-    if len(labels) < 3 or len(counts) < 2:
-        return None
-    return float((counts * (counts - 1)).sum()) / (len(labels) * (len(labels) - 1))
-
-
-def neighbourhoods(codes: Tensor, found: EncodingMap, labels: Tensor) -> dict[str, float | None]:
-    """How much of the neighbourhoods a map keeps, and how far they are of one class.
-
-    codes: (M, latent_dim), those on the map; labels: (M,). `trust_…`: `trustworthiness`;
-    `same_class`: of the codes, and of neighbours on the maps and by chance.
-    """
-    maps = {"pca": found.pca, "tsne": found.tsne}
-    on_maps = {key: uv for key, uv in maps.items() if uv is not None}
-    trust = {f"trust_{key}": trustworthiness(codes, uv) for key, uv in on_maps.items()}
-    same = {f"same_class_{key}": same_class(uv, labels) for key, uv in on_maps.items()}
-    return {
-        "trust_pca": None,
-        "trust_tsne": None,
-        **trust,
-        "same_class": same_class(codes, labels),
-        "same_class_pca": None,
-        "same_class_tsne": None,
-        **same,
-        "same_class_chance": same_class_by_chance(labels),
-    }
-
-
-def brightness_on_map(coordinates: Tensor, images: NDArray[np.uint8]) -> float | None:
-    """The share of the variance of images' mean brightness that a linear map reads from two
-    components.
-
-    coordinates: (N, 2), of all N images that the components were fitted to, and therefore
-    uncorrelated: the share is the sum of the squared correlations. images: uint8 (N, C, H, W). None
-    where either does not vary.
-    """
-    brightness = mean_brightness(images)
-    axes = coordinates[:, coordinates.std(0, correction=0) > STILL].double()
-    if not axes.shape[1] or not _varies(brightness.unsqueeze(1)):
-        return None
-    every = torch.cat([brightness.unsqueeze(1), axes], dim=1)
-    return float(torch.corrcoef(every.T)[0, 1:].square().sum())
-
-
-def mean_brightness(images: NDArray[np.uint8]) -> Tensor:
-    """images: uint8 (N, C, H, W). Returns (N,), float64 in [0, 1]."""
-    return torch.from_numpy(images.mean(axis=(1, 2, 3))) / 255.0
-
-
-def spread_out(coordinates: Tensor, side: float) -> tuple[list[int], Tensor]:
-    """Which images to show on a map as thumbnails that do not overlap, and where.
-
-    coordinates: (M, 2); side: of a thumbnail, as a share of the map's, which is a square about all
-    of them. Each image in turn is taken unless its thumbnail would lie over one taken before.
-    Returns the K numbers of those taken, and their centres, (K, 2) in [side/2, 1 - side/2].
-    """
-    low, high = coordinates.double().amin(0), coordinates.double().amax(0)
-    extent = float((high - low).max()) or 1.0
-    centres = 0.5 + (1.0 - side) * (coordinates.double() - 0.5 * (low + high)) / extent
-    taken: list[int] = []
-    for i, centre in enumerate(centres):
-        if ((centres[taken] - centre).abs().amax(1) >= side).all():
-            taken.append(i)
-    return taken, centres[taken]
-
-
-def _varies(codes: Tensor) -> bool:
-    return bool((codes.std(0, correction=0) > STILL).any())

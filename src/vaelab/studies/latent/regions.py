@@ -1,70 +1,147 @@
-"""Named regions of latent space, and what a model makes of each.
-
-found = explore_regions({"fc": encoded_fc, "conv": encoded_conv}, images, settings)
-found.rows, found.samples["fc"], found.regions["fc"][0].definition
-"""
+"""Named regions of latent space, and what a model makes of each."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.data.arrays import ImageArrays, UInt8Array
-from vaelab.metrics.aggregate import aggregate_moments
+from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.frame import rows as figure_rows
 from vaelab.metrics.probes import LinearProbe, fit_linear_probe
+from vaelab.metrics.round_trip import RoundTrip
 from vaelab.metrics.variation import Variation, share, variation
 from vaelab.metrics.wasserstein import PatchReference
+from vaelab.plotting.style import save
 from vaelab.samplers.gaussians import ClassGaussians, fit_class_gaussians, fit_mixture
 from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import Found, regions_draw
 from vaelab.studies.latent.encoded import Encoded
 from vaelab.vae.inference import decode, device_of, encode_means
 from vaelab.vae.model import Posterior
 from vaelab.vae.pixels import to_floats
 
-HEADLINE = {  # what becomes columns of `dvc exp show`
-    "regions": ("posterior", "prior"),
-    "measures": ("sharpness", "diversity", "swd", "nearest", "round_trip"),
-}
 COMPONENTS = 5  # of the mixture that ranks encodings: ten rank them alike, at over twice the time
 RANKED = 10  # draws of q(z) that are ranked, for each sample of a region: a decile's are `samples`
 DECILE_NOTES = {1: " (rarest)", 10: " (densest)"}
 
-Row = dict[str, Any]
+Figures = dict[str, float | None]
+
+
+def explore(
+    models: Mapping[str, Encoded],
+    images: ImageArrays,
+    settings: LatentExploreSettings,
+    folder: Path,
+) -> Found:
+    """Draws regions.png, region_measures.png and prior_samples.png.
+
+    Figures have a region's key as source, or `data`, the real images, measured alike:
+
+    - radius: mean |z| in units of sqrt(latent_dim); None of real images;
+    - sharpness, diversity: relative to the real images, None where those have none;
+    - swd: to the reference half of the real images, of as many samples as that has; of the real
+      images themselves it is the floor; None of a single test image, and around one encoded image;
+    - nearest: mean distance to the nearest training image, RMSE per pixel;
+    - confidence, accuracy: of the linear probe on the encodings of the samples;
+    - round_trip: `RoundTrip.miss`; of real images, by how much a draw of q(z|x) misses mu(x): what
+      a round trip over the very image would leave;
+    - apart: of the gap alone, as Region has it.
+    """
+    named = {model: regions(encoded, images, settings) for model, encoded in models.items()}
+    samples = {
+        model: [decode(encoded.vae, region.z) for region in named[model]]
+        for model, encoded in models.items()
+    }
+    measured = measure(models, named, samples, images, settings)
+    names = {region.key: region.name for region in next(iter(named.values()))}
+    chosen, _ = real_images(len(images.test), settings)
+    shown = images.test.images[chosen.numpy()]
+    save(regions_draw.draw_regions([*names.values()], samples, shown), folder / "regions.png")
+    save(regions_draw.draw_measures(measured, names), folder / "region_measures.png")
+    prior = {model: every[[*names].index("prior")] for model, every in samples.items()}
+    save(regions_draw.draw_prior_samples(prior), folder / "prior_samples.png")
+    figures = [
+        row
+        for model, by_region in measured.items()
+        for region, found in by_region.items()
+        for row in figure_rows(model, found, source=region)
+    ]
+    return Found(figures, {"names": names, "samples": settings.samples, "real": len(shown)})
+
+
+def measure(
+    models: Mapping[str, Encoded],
+    named: Mapping[str, list[Region]],
+    samples: Mapping[str, list[NDArray[Any]]],
+    images: ImageArrays,
+    settings: LatentExploreSettings,
+) -> dict[str, dict[str, Figures]]:
+    """samples: model -> for each of its regions float32 (n, C, H, W) in [0, 1].
+
+    Returns model -> `data` and then each region -> the figures that `explore` names.
+    """
+    chosen, reference = real_images(len(images.test), settings)
+    pixels, others = (to_floats(images.test.images[i.numpy()]) for i in (chosen, reference))
+    patches = PatchReference(others, seed=settings.seed) if len(others) else None
+    groups = [torch.from_numpy(each) for model in models for each in samples[model]]
+    device = device_of(next(iter(models.values())).vae)
+    whole, *rest = variation([pixels, *groups], images.train.images, device)
+    looked = zip(groups, rest, strict=True)
+
+    def look(group: Tensor, found: Variation, single: bool = False) -> Figures:
+        return {
+            "sharpness": share(found.sharpness, whole.sharpness),
+            "diversity": share(found.diversity, whole.diversity),
+            "swd": patches.distance(group[: len(others)]).mean if patches and not single else None,
+            "nearest": found.nearest,
+        }
+
+    floor = look(pixels, whole)
+    labels = torch.tensor(images.test.labels)[chosen]
+    measured: dict[str, dict[str, Figures]] = {}
+    for model, encoded in models.items():
+        reader = Reader.of(encoded.train, torch.tensor(images.train.labels), settings.seed)
+        drawn = named[model][0].z[: len(pixels)]
+        read = reader.read(drawn, encoded.test.mu[chosen], labels)
+        measured[model] = {"data": {"radius": None, **floor, **read, "apart": None}}
+        for region, (group, found) in zip(named[model], looked, strict=False):
+            measured[model][region.key] = {
+                "radius": float(region.z.norm(dim=1).mean()) / math.sqrt(encoded.vae.latent_dim),
+                **look(group, found, region.single),
+                **reader.read(region.z, encode_means(encoded.vae, group), region.labels),
+                "apart": region.apart,
+            }
+    return measured
+
+
+# --- where points are drawn ----------------------------------------------------------------------
 
 
 class Region(NamedTuple):
-    key: str  # in metrics files
-    name: str  # in reports
-    definition: str  # half a sentence, the same for every model
+    key: str  # the source of its figures
+    name: str  # in pictures
     z: Tensor  # (n, latent_dim)
     labels: Tensor | None = None  # (n,), the classes that the images should show
     apart: float | None = None  # of the gap: class means, in standard deviations within a class
     single: bool = False  # all of one picture, so that no set of images is like them
 
 
-@dataclass(frozen=True)
-class RealImages:
-    """Numbers of test images, drawn at random, in two disjoint sets of equal size.
+def real_images(count: int, settings: LatentExploreSettings) -> tuple[Tensor, Tensor]:
+    """Numbers of test images, drawn at random, in two disjoint sets; count: of test images.
 
-    Of a single test image there is no second set.
+    Returns those that are encoded and compared with, and those that SWD is measured to, (n,) each:
+    settings.samples, or half of the test images if less. Of a single one there is no second set.
     """
-
-    shown: Tensor  # (n,): encoded, and what samples are compared with
-    reference: Tensor  # (n,): what SWD is measured to
-
-    @classmethod
-    def of(cls, count: int, settings: LatentExploreSettings) -> RealImages:
-        """count: of test images. n is settings.samples, or half of the test images if less."""
-        n = min(settings.samples, count // 2)
-        generator = torch.Generator().manual_seed(settings.seed)
-        order = torch.randperm(count, generator=generator)
-        return cls(order[: max(n, 1)], order[n : 2 * n])
+    n = min(settings.samples, count // 2)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed))
+    return order[: max(n, 1)], order[n : 2 * n]
 
 
 def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettings) -> list[Region]:
@@ -76,7 +153,7 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
     n, latent_dim, seed = settings.samples, encoded.vae.latent_dim, settings.seed
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(n, latent_dim, generator=generator)
-    shown = RealImages.of(len(images.test), settings).shown
+    shown, _ = real_images(len(images.test), settings)
     shown = shown[torch.arange(n) % len(shown)]
     labels = torch.tensor(images.test.labels)[shown]
 
@@ -88,14 +165,12 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
         Region(
             "posterior",
             "Encoded test images",
-            "draws of q(z|x), one for each of the real images",
             draw_posteriors(encoded.test, shown, noise),
             labels,
         ),
         Region(
             "image",
             "Around one encoded image",
-            "draws of q(z|x) of the first of the real images",
             draw_posteriors(encoded.test, shown[:1], noise),
             single=True,
         ),
@@ -103,22 +178,20 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
             Region(
                 f"decile_{k}",
                 f"Density decile {k}{DECILE_NOTES.get(k, '')}",
-                f"of {RANKED * n:,} draws of q(z), tenth {k} by density from the rarest",
                 decile(draws, density, k),
             )
             for k in settings.deciles
         ),
         *_class_regions(encoded.train, torch.tensor(images.train.labels), noise, seed),
         *(
-            Region(f"temperature_{t:g}", f"Temperature {t:g}", f"N(0, {t:g}² I)", t * noise)
+            Region(f"temperature_{t:g}", f"Temperature {t:g}", t * noise)
             for t in settings.temperatures
         ),
-        Region("prior", "Prior", "N(0, I), temperature 1", noise),
+        Region("prior", "Prior", noise),
         *(
             Region(
                 f"shell_{q:g}",
                 f"Shell at {100 * q:g}%",
-                f"uniform directions, at the radius below which {100 * q:g}% of draws of q(z) lie",
                 shell(noise, float(radii.quantile(q))),
             )
             for q in settings.shells
@@ -126,7 +199,6 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
         Region(
             "far",
             f"Radius {settings.far:g} √d",
-            f"uniform directions, at {settings.far:g} √d from the origin; N(0, I) lies at about √d",
             shell(noise, far),
         ),
     ]
@@ -145,15 +217,12 @@ def _class_regions(train: Posterior, labels: Tensor, noise: Tensor, seed: int) -
         Region(
             "classes",
             "Classes",
-            "for each class in turn a Gaussian with the mean and covariance of its q(z)",
             within,
             gaussians.labels[classes],
         ),
         Region(
             "gap",
             "Gap between classes",
-            "for pairs of classes in turn a Gaussian with the middle of their means and the mean "
-            "of their covariances",
             gap,
             apart=float(apart.mean()) if apart.isfinite().all() else None,
         ),
@@ -223,36 +292,6 @@ def between_classes(
 
 
 @dataclass(frozen=True)
-class RoundTrip:
-    """How far encode(decode(z)) lands from z: self-consistency.
-
-    A dimension weighs as much as it tells of the image: the share of its variance in q(z) that is
-    of mu and not of the posterior's noise. One that holds nothing does not come back, and should
-    not: its weight is 0. Of an autoencoder all that vary weigh 1.
-    """
-
-    mean: Tensor  # (latent_dim,), of q(z)
-    weight: Tensor  # (latent_dim,)
-
-    @classmethod
-    def of(cls, posterior: Posterior) -> RoundTrip:
-        mean, covariance = aggregate_moments(posterior)
-        noise = posterior.logvar.double().exp().mean(0)
-        variance = covariance.diagonal()
-        return cls(mean, torch.where(variance > 0, 1.0 - noise / variance, 0.0).clamp(min=0.0))
-
-    def miss(self, z: Tensor, back: Tensor) -> float | None:
-        """Root mean square of back - z over that of z - mean, both weighted; both (n, latent_dim).
-
-        0: z itself comes back. 1: no better than if every image were encoded at the mean, wherever
-        z lies and however wide q(z) is. None where no dimension tells anything.
-        """
-        missed = ((back.double() - z.double()).square() * self.weight).sum()
-        whole = ((z.double() - self.mean).square() * self.weight).sum()
-        return float((missed / whole).sqrt()) if whole > 0 else None
-
-
-@dataclass(frozen=True)
 class Reader:
     """What a model's own encoder makes of images that were decoded from known latents."""
 
@@ -263,15 +302,13 @@ class Reader:
     def of(cls, train: Posterior, labels: Tensor, seed: int) -> Reader:
         return cls(RoundTrip.of(train), fit_linear_probe(train.mu, labels, seed))
 
-    def read(self, z: Tensor, back: Tensor, labels: Tensor | None) -> Row:
+    def read(self, z: Tensor, back: Tensor, labels: Tensor | None) -> Figures:
         """z, back: (n, latent_dim), latents and the encodings' means of their images.
 
-        labels: (n,), the classes that the images should show. Returns columns of
-        `explore_regions`.
+        labels: (n,), the classes that the images should show.
         """
-        row: Row = {
+        row: Figures = {
             "round_trip": self.trip.miss(z, back),
-            "round_trip_rmse": float((back - z).double().square().mean().sqrt()),
             "confidence": None,
             "accuracy": None,
         }
@@ -282,100 +319,3 @@ class Reader:
                 taken = self.probe.classes[largest.indices]
                 row["accuracy"] = float((taken == labels).double().mean())
         return row
-
-
-@dataclass(frozen=True)
-class Explored:
-    """Several models' regions. Rows: of each model the real test images first, then its regions."""
-
-    regions: dict[str, list[Region]]
-    samples: dict[str, list[NDArray[Any]]]  # for each region, float32 (n, C, H, W) in [0, 1]
-    shown: UInt8Array  # the real images, (m, C, H, W)
-    rows: list[Row]
-
-    def metrics(self) -> dict[str, dict[str, dict[str, float | None]]]:
-        """model -> region -> measure; the real images are the region `data`."""
-        told = ("model", "region", "name")
-        tree: dict[str, dict[str, dict[str, float | None]]] = {}
-        for row in self.rows:
-            figures = {key: value for key, value in row.items() if key not in told}
-            tree.setdefault(row["model"], {})[row["region"]] = figures
-        return tree
-
-    def headline(self) -> dict[str, dict[str, dict[str, float | None]]]:
-        """Of `metrics` those that become columns of `dvc exp show`."""
-        return {
-            model: {
-                region: {measure: found[region][measure] for measure in HEADLINE["measures"]}
-                for region in HEADLINE["regions"]
-            }
-            for model, found in self.metrics().items()
-        }
-
-
-def explore_regions(
-    models: Mapping[str, Encoded], images: ImageArrays, settings: LatentExploreSettings
-) -> Explored:
-    """Sample every region of every model, and measure the samples and the real images alike.
-
-    The columns of a row:
-
-    - radius: mean |z| in units of sqrt(latent_dim); None of real images;
-    - sharpness, diversity: relative to the real images, None where those have none; `laplacian` and
-      `pairwise_rmse` are the same as they are;
-    - swd: to the reference half of the real images, of as many samples as that has; of the real
-      images themselves it is the floor; None of a single test image, and around one encoded image;
-    - nearest: mean distance to the nearest training image, RMSE per pixel;
-    - confidence, accuracy: of the linear probe on the encodings of the samples;
-    - round_trip: `RoundTrip.miss`; round_trip_rmse: root mean square of the same miss over all
-      dimensions alike, in units of z. Of real images, by how much a draw of q(z|x) misses mu(x):
-      what a round trip over the very image would leave;
-    - apart: of the gap alone, as Region has it.
-    """
-    real = RealImages.of(len(images.test), settings)
-    shown = images.test.images[real.shown.numpy()]
-    labels = torch.tensor(images.test.labels)[real.shown]
-    named = {model: regions(encoded, images, settings) for model, encoded in models.items()}
-    samples = {
-        model: [decode(encoded.vae, region.z) for region in named[model]]
-        for model, encoded in models.items()
-    }
-
-    pixels = to_floats(shown)
-    sampled = {model: [torch.from_numpy(each) for each in samples[model]] for model in models}
-    device = device_of(next(iter(models.values())).vae)
-    whole, *rest = variation(
-        [pixels, *(group for model in models for group in sampled[model])],
-        images.train.images,
-        device,
-    )
-    variations = iter(rest)
-    n = len(real.reference)
-    reference = to_floats(images.test.images[real.reference.numpy()])
-    patches = PatchReference(reference, seed=settings.seed) if n else None
-
-    def look(group: Tensor, found: Variation, single: bool = False) -> Row:
-        return {
-            "sharpness": share(found.sharpness, whole.sharpness),
-            "diversity": share(found.diversity, whole.diversity),
-            "swd": patches.distance(group[:n]).mean if patches and not single else None,
-            "nearest": found.nearest,
-            "laplacian": found.sharpness,
-            "pairwise_rmse": found.diversity,
-        }
-
-    floor = look(pixels, whole)
-    rows = []
-    for model, encoded in models.items():
-        reader = Reader.of(encoded.train, torch.tensor(images.train.labels), settings.seed)
-        z, mu = named[model][0].z[: len(shown)], encoded.test.mu[real.shown]
-        place: Row = {"model": model, "region": "data", "name": "Real test images", "radius": None}
-        rows.append({**place, **floor, **reader.read(z, mu, labels), "apart": None})
-        for region, group in zip(named[model], sampled[model], strict=True):
-            radius = float(region.z.norm(dim=1).mean()) / math.sqrt(encoded.vae.latent_dim)
-            place = {"model": model, "region": region.key, "name": region.name, "radius": radius}
-            back = encode_means(encoded.vae, group)
-            read = reader.read(region.z, back, region.labels)
-            seen = look(group, next(variations), region.single)
-            rows.append({**place, **seen, **read, "apart": region.apart})
-    return Explored(named, samples, shown, rows)

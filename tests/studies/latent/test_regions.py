@@ -1,46 +1,42 @@
-"""latent/regions.py against independent references and cases with a known answer."""
+"""Regions against independent references and cases with a known answer."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from quadrants import LATENT_DIM, settings, toy_data, toy_encoded
 from torch import Tensor
-from toys import image_arrays
 
-from vaelab.data.arrays import ImageArrays, SplitName, UInt8Array
+from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.frame import frame, mean
 from vaelab.metrics.nearest import nearest
 from vaelab.metrics.probes import LinearProbe
+from vaelab.metrics.round_trip import RoundTrip
 from vaelab.metrics.variation import diversity, sharpness
 from vaelab.metrics.wasserstein import PatchReference
 from vaelab.samplers.gaussians import ClassGaussians, fit_mixture
-from vaelab.settings import LatentExploreSettings
-from vaelab.studies.latent.encoded import Encoded
 from vaelab.studies.latent.regions import (
-    HEADLINE,
-    Explored,
     Reader,
-    RealImages,
-    RoundTrip,
+    Region,
     between_classes,
     class_pairs,
     decile,
     draw_aggregated,
-    draw_posteriors,
-    explore_regions,
+    explore,
+    measure,
+    real_images,
     regions,
     shell,
 )
-from vaelab.vae.inference import encode_means
-from vaelab.vae.model import VAE, Posterior
-
-SIDE = 16
-LATENT_DIM = 4
+from vaelab.vae.inference import decode
+from vaelab.vae.model import Posterior
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -49,55 +45,6 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=seeded(seed))
-
-
-def settings(**changes: Any) -> LatentExploreSettings:
-    usual: dict[str, Any] = {
-        **{"samples": 40, "shells": [0.1, 0.9], "temperatures": [0.5], "deciles": [1, 5, 10]},
-        **{"far": 3.0, "traversals": 1, "directions": 1, "mapped": 50, "seed": 0},
-    }
-    return LatentExploreSettings(**{**usual, **changes})
-
-
-class Quadrants(torch.nn.Module):
-    """A VAE that says what it reads: z is the four quadrants' brightness, in units about 0.5.
-
-    Within |z| < 2 a round trip is exact.
-    """
-
-    latent_dim = LATENT_DIM
-
-    def __init__(self, logvar: float = -4.0) -> None:
-        super().__init__()
-        self.anchor = torch.nn.Parameter(torch.zeros(()))
-        self.logvar = logvar
-        self.stochastic = math.isfinite(logvar)
-
-    def encode(self, images: Tensor) -> Posterior:
-        mu = 4.0 * torch.nn.functional.avg_pool2d(images, SIDE // 2).mean(1).flatten(1) - 2.0
-        return Posterior(mu, torch.full_like(mu, self.logvar))
-
-    def decode_mean(self, z: Tensor) -> Tensor:
-        brightness = (0.25 * z + 0.5).clamp(0.0, 1.0).reshape(-1, 1, 2, 2)
-        return brightness.repeat_interleave(SIDE // 2, 2).repeat_interleave(SIDE // 2, 3)
-
-
-def draw(count: int) -> UInt8Array:
-    """Noise, around a brightness of each quadrant; every second image darker on the left."""
-    generator = np.random.default_rng(count)
-    means = generator.uniform(90.0, 160.0, (count, 1, 2, 2))
-    means[::2, :, :, 0] -= 60.0
-    images = means.repeat(SIDE // 2, 2).repeat(SIDE // 2, 3)
-    return np.clip(images + generator.normal(0.0, 5.0, images.shape), 0, 255).astype(np.uint8)
-
-
-def toy_data(folder: Path, tests: int = 100, classes: int = 2) -> ImageArrays:
-    counts: dict[SplitName, int] = {"train": 120, "val": 20, "test": tests}
-    return image_arrays(folder, draw, counts, classes)
-
-
-def toy_encoded(images: ImageArrays, logvar: float = -4.0) -> Encoded:
-    return Encoded.of(cast("VAE", Quadrants(logvar)), images)
 
 
 @pytest.fixture
@@ -114,13 +61,6 @@ def test_shell_has_its_radius_and_no_direction(radius: float) -> None:
     torch.testing.assert_close(z.norm(dim=1), torch.full((4000,), radius))
     standard_error = radius / 5.0 / math.sqrt(4000)  # each coordinate's variance is radius² / 25
     assert z.mean(0).abs().max() < 5 * standard_error
-
-
-def test_posterior_draws_have_its_moments() -> None:
-    posterior = Posterior(torch.tensor([[9.0, 9.0], [1.0, -2.0]]), torch.tensor([[0.0, -1.4]] * 2))
-    z = draw_posteriors(posterior, torch.tensor([1]), normal(4000, 2))
-    torch.testing.assert_close(z.mean(0), posterior.mu[1], atol=5 / math.sqrt(4000), rtol=0)
-    torch.testing.assert_close(z.std(0), (0.5 * posterior.logvar[1]).exp(), rtol=0.06, atol=0)
 
 
 def test_aggregated_draws_take_every_image_as_often() -> None:
@@ -180,7 +120,7 @@ def test_regions_by_name(images: ImageArrays) -> None:
     noise = normal(40, LATENT_DIM)
     torch.testing.assert_close(z["prior"], noise)
     torch.testing.assert_close(z["temperature_0.5"], 0.5 * noise)
-    shown = RealImages.of(100, settings()).shown
+    shown, _ = real_images(100, settings())
     spread = math.exp(-2.0)
     torch.testing.assert_close(z["posterior"], encoded.test.mu[shown] + spread * noise)
     torch.testing.assert_close(z["image"], encoded.test.mu[shown[0]] + spread * noise)
@@ -240,46 +180,16 @@ def test_labels_that_group_nothing_have_no_regions(tmp_path: Path, classes: int)
     assert not keys & {"classes", "gap"}
 
 
-def test_regions_of_two_models_differ_in_z_alone(images: ImageArrays) -> None:
-    one, other = (regions(toy_encoded(images, v), images, settings()) for v in (-4.0, -math.inf))
-    assert [region[:3] for region in one] == [region[:3] for region in other]
-
-
 @pytest.mark.parametrize(("count", "n"), [(100, 40), (30, 15), (3, 1)])
 def test_real_images_are_two_disjoint_sets(count: int, n: int) -> None:
-    real = RealImages.of(count, settings())
-    assert len(real.shown) == len(real.reference) == n
-    assert len({*real.shown.tolist(), *real.reference.tolist()}) == 2 * n
-    assert max(*real.shown.tolist(), *real.reference.tolist()) < count
-
-
-def test_a_single_real_image_has_no_reference() -> None:
-    real = RealImages.of(1, settings())
-    assert real.shown.tolist() == [0]
-    assert len(real.reference) == 0
+    shown, reference = real_images(count, settings())
+    assert len(shown) == len(reference) == n
+    every = torch.cat([shown, reference])
+    assert len(every.unique()) == 2 * n
+    assert every.max() < count
 
 
 # --- measures ------------------------------------------------------------------------------------
-
-
-def test_round_trip_of_known_misses() -> None:
-    """Dimensions of signal 1, of signal and noise alike, and of noise alone."""
-    mu = torch.tensor([[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0]])
-    logvar = torch.tensor([[-math.inf, 0.0, 0.0]] * 2)
-    trip = RoundTrip.of(Posterior(mu, logvar))
-    torch.testing.assert_close(trip.weight, torch.tensor([1.0, 0.5, 0.0]).double())
-    z = torch.tensor([[3.0, 0.0, 5.0], [0.0, 4.0, 7.0]])
-    assert trip.miss(z, z) == 0.0
-    assert trip.miss(z, torch.zeros(2, 3)) == pytest.approx(1.0)
-    back = z + torch.tensor([1.0, 1.0, 100.0])
-    assert trip.miss(z, back) == pytest.approx(math.sqrt(3.0 / (9.0 + 8.0)))
-
-
-def test_round_trip_of_a_code_that_tells_nothing() -> None:
-    z = normal(10, 2)
-    assert RoundTrip.of(Posterior(torch.zeros(5, 2), torch.zeros(5, 2))).miss(z, z + 1.0) is None
-    still = Posterior(torch.ones(5, 2), torch.full((5, 2), -math.inf))
-    assert RoundTrip.of(still).miss(z, z + 1.0) is None
 
 
 class Sure:
@@ -295,107 +205,77 @@ def test_confidence_of_a_probe_that_is_sure() -> None:
     reader = Reader(trip, LinearProbe(torch.tensor([3, 7]), Sure()))
     read = reader.read(codes, codes, torch.tensor([7, 7, 3, 3]))
     assert (read["confidence"], read["accuracy"]) == (pytest.approx(0.875), pytest.approx(0.75))
-    assert (read["round_trip"], read["round_trip_rmse"]) == (0.0, 0.0)
+    assert read["round_trip"] == 0.0
     assert reader.read(codes, codes + 2.0, None)["accuracy"] is None
-    assert reader.read(codes, codes + 2.0, None)["round_trip_rmse"] == pytest.approx(2.0)
     assert Reader(trip, None).read(codes, codes, None)["confidence"] is None
 
 
-def test_encoding_decoded_images(images: ImageArrays) -> None:
-    vae = cast("VAE", Quadrants())
-    z = normal(600, LATENT_DIM).clamp(-1.9, 1.9)
-    torch.testing.assert_close(encode_means(vae, vae.decode_mean(z)), z, atol=1e-5, rtol=0)
+class Explored(NamedTuple):
+    named: dict[str, list[Region]]
+    samples: dict[str, list[NDArray[Any]]]
+    measured: dict[str, dict[str, dict[str, float | None]]]
 
 
 @pytest.fixture
 def explored(images: ImageArrays) -> Explored:
-    models = {"fc": toy_encoded(images), "conv": toy_encoded(images, -math.inf)}
-    return explore_regions(models, images, settings())
-
-
-def test_rows_of_both_models(explored: Explored) -> None:
-    regions_of_one = ["data", *(region.key for region in explored.regions["fc"])]
-    assert [row["region"] for row in explored.rows] == 2 * regions_of_one
-    assert [row["model"] for row in explored.rows] == sorted(
-        (row["model"] for row in explored.rows), reverse=True
-    )
-    assert all(list(row) == list(explored.rows[0]) for row in explored.rows)
-    assert explored.shown.shape == (40, 1, SIDE, SIDE)
-    assert all(x.shape == (40, 1, SIDE, SIDE) for x in explored.samples["conv"])
+    models = {"one": toy_encoded(images), "points": toy_encoded(images, -math.inf)}
+    named = {model: regions(encoded, images, settings()) for model, encoded in models.items()}
+    samples = {
+        model: [decode(models[model].vae, region.z) for region in every]
+        for model, every in named.items()
+    }
+    return Explored(named, samples, measure(models, named, samples, images, settings()))
 
 
 def test_figures_of_a_model_that_is_consistent(explored: Explored) -> None:
     """Within the range that pixels can show; far outside, what is lost is lost."""
-    found = explored.metrics()
-    for model, noise in (("fc", math.exp(-2.0)), ("conv", 0.0)):
-        figures = found[model]
+    for model, figures in explored.measured.items():
+        assert [*figures] == ["data", *(region.key for region in explored.named[model])]
         for region in ("posterior", "image", "decile_10", "temperature_0.5"):
             assert figures[region]["round_trip"] == pytest.approx(0.0, abs=0.02)
-        far = figures["far"]["round_trip"]
-        assert far is not None
-        assert far > 0.2
-        drawn = figures["data"]["round_trip_rmse"]
-        assert drawn == pytest.approx(noise, rel=0.15, abs=1e-6)
-        assert figures["far"]["radius"] == pytest.approx(3.0)
+        far, classes = figures["far"], figures["classes"]
+        assert far["round_trip"] is not None
+        assert far["round_trip"] > 0.2
+        assert far["radius"] == pytest.approx(3.0)
         assert (figures["data"]["sharpness"], figures["data"]["diversity"]) == (1.0, 1.0)
-        confidence, accuracy = (figures["classes"][key] for key in ("confidence", "accuracy"))
-        assert confidence is not None
-        assert confidence > 0.7
-        assert accuracy is not None
-        assert accuracy > 0.8
-        assert figures["gap"]["apart"] == explored.regions[model][6].apart
+        assert classes["confidence"] is not None
+        assert classes["confidence"] > 0.7
+        assert classes["accuracy"] is not None
+        assert classes["accuracy"] > 0.8
+        assert figures["gap"]["apart"] == explored.named[model][6].apart
+    assert explored.measured["points"]["data"]["round_trip"] == 0.0
 
 
 def test_figures_against_their_own_definitions(explored: Explored, images: ImageArrays) -> None:
-    real = RealImages.of(100, settings())
     shown, reference = (
         torch.tensor(images.test.images[rows.numpy()]).float() / 255.0
-        for rows in (real.shown, real.reference)
+        for rows in real_images(100, settings())
     )
     patches = PatchReference(reference, seed=0)
-    found = explored.metrics()
-    assert found["fc"]["data"]["swd"] == patches.distance(shown).mean
-    prior = torch.from_numpy(explored.samples["fc"][8])
-    assert explored.regions["fc"][8].key == "prior"
-    assert found["fc"]["prior"]["swd"] == patches.distance(prior).mean
-    assert found["fc"]["image"]["swd"] is found["fc"]["image"]["accuracy"] is None
+    assert explored.named["one"][8].key == "prior"
+    prior = torch.from_numpy(explored.samples["one"][8])
+    found = explored.measured["one"]
+    assert found["data"]["swd"] == patches.distance(shown).mean
+    assert found["prior"]["swd"] == patches.distance(prior).mean
+    assert found["image"]["swd"] is found["image"]["accuracy"] is None
     distance = nearest([prior], images.train.images)[0].distance.mean()
-    assert found["fc"]["prior"]["nearest"] == pytest.approx(float(distance))
-
-
-def test_headline_has_the_same_keys_for_every_model(explored: Explored) -> None:
-    for figures in explored.headline().values():
-        assert tuple(figures) == HEADLINE["regions"]
-        for each in figures.values():
-            assert tuple(each) == HEADLINE["measures"]
+    assert found["prior"]["nearest"] == pytest.approx(float(distance))
+    sharp = float(sharpness(prior).mean() / sharpness(shown).mean())
+    diverse = float(diversity(prior) / diversity(shown))
+    assert found["prior"]["sharpness"] == pytest.approx(sharp)
+    assert found["prior"]["diversity"] == pytest.approx(diverse)
 
 
 @pytest.mark.parametrize(("tests", "real"), [(1, 1), (2, 1), (30, 15)])
 def test_few_test_images(tmp_path: Path, tests: int, real: int) -> None:
     images = toy_data(tmp_path / "few", tests=tests, classes=1)
-    explored = explore_regions({"conv": toy_encoded(images)}, images, settings())
-    assert len(explored.shown) == real
-    data, posterior, *_ = explored.rows
-    assert (data["swd"] is None) == (posterior["swd"] is None) == (tests == 1)
-    assert (data["diversity"] is None) == (real == 1)
-    assert data["confidence"] is None
-    assert posterior["round_trip"] == pytest.approx(0.0, abs=0.02)
-
-
-def test_the_same_again(images: ImageArrays) -> None:
-    first, second = (
-        explore_regions({"fc": toy_encoded(images)}, images, settings()) for _ in range(2)
-    )
-    assert first.rows == second.rows
-
-
-def test_sharpness_and_diversity_are_beside_the_real_images(explored: Explored) -> None:
-    shown = torch.from_numpy(explored.shown).float() / 255.0
-    for model, figures in explored.metrics().items():
-        prior = torch.from_numpy(explored.samples[model][8])
-        assert explored.regions[model][8].key == "prior"
-        sharp = float(sharpness(prior).mean() / sharpness(shown).mean())
-        diverse = float(diversity(prior) / diversity(shown))
-        assert not {sharp, diverse} & {1.0}
-        assert figures["prior"]["sharpness"] == pytest.approx(sharp)
-        assert figures["prior"]["diversity"] == pytest.approx(diverse)
+    found = explore({"conv": toy_encoded(images)}, images, settings(), tmp_path)
+    assert found.facts["real"] == real
+    figures = frame(found.figures)
+    of = {source: mean(figures, "conv", "swd", source) for source in ("data", "posterior")}
+    assert (of["data"] is None) == (of["posterior"] is None) == (tests == 1)
+    assert (mean(figures, "conv", "diversity", "data") is None) == (real == 1)
+    assert mean(figures, "conv", "confidence", "data") is None
+    assert mean(figures, "conv", "round_trip", "posterior") == pytest.approx(0.0, abs=0.02)
+    assert "classes" not in found.facts["names"]
+    assert explore({"conv": toy_encoded(images)}, images, settings(), tmp_path) == found
