@@ -65,5 +65,50 @@ GENERATED = (
     Measure("kid", "KID", 4, "", "lower", "Bińkowski et al. 2018"),
     Measure("nearest", "Distance to the nearest training image", 3, "RMSE per pixel"),
 )
+DIMENSIONS = (
+    Measure("mig", "MIG", 3, "", "higher", "Chen et al. 2018, eq. 6"),
+    Measure(
+        "dci_disentanglement",
+        "DCI disentanglement",
+        3,
+        "",
+        "higher",
+        "Eastwood & Williams 2018, section 2",
+    ),
+    Measure("dci_completeness", "DCI completeness", 3, "", "higher"),
+    Measure("dci_informativeness", "DCI informativeness", 3, "", "higher"),
+    Measure("sap", "SAP", 3, "", "higher", "Kumar et al. 2018, section 3"),
+    Measure("class_one", "Accuracy of a linear probe, best dimension", 3, "", "higher"),
+    Measure("class_every", "Accuracy of a linear probe, all dimensions", 3, "", "higher"),
+    Measure("class_chance", "Accuracy of the commonest training label", 3),
+    # of a factor
+    Measure("readout", "R² of a linear map of all dimensions", 2, "", "higher"),
+    Measure("information", "Information in the best dimension, share of the factor's entropy", 3),
+    Measure("information_next", "Information in the next dimension", 3),
+    Measure("information_chance", "Information in a dimension by chance", 3),
+    Measure("forest_r2", "R² of a forest of all dimensions", 2, "", "higher"),
+    # of a dimension, from -2 to +2 standard deviations
+    Measure("dimension_held", "KL of the dimension, of an autoencoder its variance", 2),
+    Measure("dimension_pixels", "Pixels that change visibly", 3),
+    Measure("dimension_rmse", "Change of the image", 3, "RMSE per pixel"),
+)
+DIRECTIONS = (
+    Measure("auc", "AUC of the score", 2, "", "higher", "Fawcett 2006"),
+    Measure("auc_chance", "AUC that chance reaches", 2, "", None, "Mann & Whitney 1947"),
+    Measure("direction_length", "Length of the direction", 2, "units of z"),
+    Measure("walk_share", "Move shown", 2, "", None, "Larsen et al. 2016, section 4"),
+    Measure("walk_share_other", "Move shown to another encoder", 2),
+    Measure("walk_change", "Change by one step", 3, "RMSE per pixel"),
+    Measure("walk_shift", "Share of the change that is one colour", 2),
+    Measure("hit_c", "Hits of c alone", 2),
+    Measure("hit_single", "Hits of single images", 2, "", "higher"),
+    Measure("hit_mean", "Hits of means", 2, "", "higher", "Radford et al. 2016, section 6.3.2"),
+    Measure("hit_c_other", "Hits of c alone, another encoder", 2),
+    Measure("hit_single_other", "Hits of single images, another encoder", 2, "", "higher"),
+    Measure("hit_mean_other", "Hits of means, another encoder", 2, "", "higher"),
+    Measure("hit_real", "Hits of real images", 2),
+    Measure("hit_change_single", "Change by single images", 3, "RMSE per pixel"),
+    Measure("hit_change_mean", "Change by means", 3, "RMSE per pixel"),
+)
 
-MEASURES = {measure.key: measure for measure in (*COMPARE, *GENERATED)}
+MEASURES = {measure.key: measure for measure in (*COMPARE, *GENERATED, *DIMENSIONS, *DIRECTIONS)}
