@@ -33,7 +33,7 @@ AVERAGED = 32  # images of each side whose mean stands for a and for b, at most
 SHOWN = 2  # walks from images without it, and from images with it
 CHUNK = 16  # images whose walks are decoded at once
 STILL = 1e-6  # RMSE per pixel; a change no larger is rounding
-LEFT, NAME = 1.2, 15  # inches and characters for the names at the left
+LEFT, NAME = 1.1, 13  # inches and characters for the names at the left
 
 
 class Group(NamedTuple):
@@ -214,7 +214,7 @@ def draw_arithmetic(walked: Sequence[Walked]) -> Figure:
     rows = [images for each in walked for images in (each.terms, *each.results.values())]
     sheet = np.concatenate([to_rgb(images).transpose(0, 3, 1, 2) for images in rows])
     made = [f"{NAMES[m]}:\n{what}" for m in walked[0].results for what in ("c", "single", "means")]
-    columns = ["a: with", "b: without", "c: without", *made]
+    columns = ["a:\nwith", "b:\nwithout", "c:\nwithout", *made]
     figure = new_figure(0.5 + (WIDTH - LEFT) / len(columns) * len(walked))
     axes = figure.subplots()
     show_sheet(axes, sheet, len(columns), [_wrapped(each.name) for each in walked])
