@@ -8,6 +8,7 @@ from typing import Any
 
 import chapters.dimensions
 import chapters.directions
+
 import chapters.map
 import chapters.regions
 from chapters import Figures

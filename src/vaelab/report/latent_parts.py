@@ -31,6 +31,7 @@ def dimensions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
         for key in ("mig", *CLASSES)
     }
     scores = {key: {m: spread(figures, m, key) for m in models} for key in SCORES}
+    pixels = figures["value"].where(figures["measure"] == "dimension_pixels")
     chance = figures[figures["measure"] == "information_chance"]["value"]
     return {
         **facts,
@@ -43,7 +44,7 @@ def dimensions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
         },
         "mig": known["mig"],
         "classes": {key: known[key] for key in CLASSES if known[key]},
-        "largest": {m: _largest(figures, m) for m in models},
+        "largest": {m: float(pixels[figures["model"] == m].max()) for m in models},
         "between": mean(figures, "data", "dimension_pixels"),
         "chance": chance.max() if len(chance) else None,
         "columns": ["Factor", *(f"{label(m)} {what}" for m in models for what in ("R²", "best"))],
@@ -56,12 +57,6 @@ def dimensions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
         ],
         "scores": measure_rows(SCORES, scores),
     }
-
-
-def _largest(figures: pd.DataFrame, model: str) -> float:
-    """The share of pixels that the traversed dimension changes that changes most."""
-    own = figures[(figures["model"] == model) & (figures["measure"] == "dimension_pixels")]
-    return float(own["value"].max())
 
 
 def _read(figures: pd.DataFrame, facts: dict[str, Any], model: str, factor: str) -> list[str]:
@@ -82,7 +77,7 @@ def directions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
         return facts
     models = list(facts["held"])
     auc = figures[(figures["measure"] == "auc") & (figures["source"] != "")].dropna(subset="value")
-    best = auc.groupby("source")["value"].mean().idxmax() if len(auc) else None
+    best = str(auc.groupby("source")["value"].mean().idxmax()) if len(auc) else None
     keys = [
         key
         for key in (*WALK, *HITS)

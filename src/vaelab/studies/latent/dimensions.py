@@ -20,7 +20,7 @@ from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.aggregate import aggregate_moments
 from vaelab.metrics.disentanglement import correlation_ratio
 from vaelab.metrics.frame import Rows, rows
-from vaelab.metrics.probes import probe
+from vaelab.metrics.probes import chance_accuracy, probe
 from vaelab.metrics.variation import distance
 from vaelab.plotting.matrix import show_matrix
 from vaelab.plotting.strips import draw_strips
@@ -34,7 +34,7 @@ from vaelab.vae.inference import decode
 from vaelab.vae.model import VAE, Posterior
 
 STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # of a traversal, in standard deviations of q(z)
-MEAN, LOW, HIGH = 3, 1, 5  # of STEPS: 0, and those between which changes are measured
+REACH = 2.0  # standard deviations either side of the mean between which changes are measured
 VISIBLE = 0.1  # of the range of a pixel: a change beyond it counts
 MEASURED = 64  # encodings that changes are averaged over
 SHOWN_IMAGES = 2  # that traversals start from, beside the mean encoding
@@ -58,24 +58,24 @@ def explore(
     """
     generator = torch.Generator().manual_seed(settings.seed)
     chosen = torch.randperm(len(images.test), generator=generator)[:MEASURED]
-    shown = chosen[:SHOWN_IMAGES]
+    shown, ends = chosen[:SHOWN_IMAGES], torch.tensor([-REACH, REACH])
     figures: Rows = []
     told: dict[str, Disentanglement] = {}
     leading, means, starts = {}, {}, {}
     labels: dict[str, list[str]] = {}
     for model, encoded in models.items():
-        vae, mu, values = encoded.vae, encoded.test.mu, levels(encoded.test)
+        vae, mu, scale = encoded.vae, encoded.test.mu, Scale.of(encoded.test)
         leading[model] = encoded.most_informative(settings.traversals).tolist()
         labels[model] = []
         for i in leading[model]:
             held = float(encoded.held[i])
-            moved = dimension_change(vae, mu[chosen], i, values[i, [LOW, HIGH]])
+            moved = dimension_change(vae, mu[chosen], i, scale.values(i, ends))
             found = {"dimension_held": held, **moved._asdict()}
             figures += rows(model, found, source=f"z{i}")
             pixels = f"{moved.dimension_pixels:.0%} of pixels"
             labels[model].append(f"z{i} · {held:.2f} {encoded.unit}\n{pixels}")
-        means[model] = traversals(vae, values[:, MEAN][None], leading[model], values)
-        starts[model] = traversals(vae, mu[shown], leading[model][:FROM_IMAGES], values)
+        means[model] = traversals(vae, scale.mean[None], leading[model], scale)
+        starts[model] = traversals(vae, mu[shown], leading[model][:FROM_IMAGES], scale)
         figures += rows(model, read_classes(encoded, images, settings.seed))
         if images.meta.factor_names:
             by_factor, scored = hold_factors(model, encoded, images, settings.seed)
@@ -104,15 +104,24 @@ def explore(
 # --- what they do to images ----------------------------------------------------------------------
 
 
-def levels(posterior: Posterior) -> Tensor:
-    """What each dimension is set to: STEPS from the mean of the aggregated posterior q(z), in z.
+class Scale(NamedTuple):
+    """Of each dimension of the aggregated posterior, q(z) = E_x q(z|x); each (latent_dim,).
 
     A dimension of q(z) need be no N(0, 1), so a step of one z is not equally far in all dimensions,
-    nor in two models; a standard deviation is. Returns (latent_dim, len(STEPS)).
+    nor in two models; a standard deviation is.
     """
-    mean, covariance = aggregate_moments(posterior)
-    sd = covariance.diagonal().sqrt().float()
-    return mean.float()[:, None] + torch.tensor(STEPS) * sd[:, None]
+
+    mean: Tensor
+    sd: Tensor
+
+    @classmethod
+    def of(cls, posterior: Posterior) -> Scale:
+        mean, covariance = aggregate_moments(posterior)
+        return cls(mean.float(), covariance.diagonal().sqrt().float())
+
+    def values(self, dimension: int, steps: Tensor) -> Tensor:
+        """steps: (V,), in standard deviations from the mean. Returns (V,), in units of z."""
+        return self.mean[dimension] + steps * self.sd[dimension]
 
 
 def traverse(z: Tensor, dimension: int, values: Tensor) -> Tensor:
@@ -125,14 +134,15 @@ def traverse(z: Tensor, dimension: int, values: Tensor) -> Tensor:
     return result
 
 
-def traversals(vae: VAE, z: Tensor, dimensions: Sequence[int], values: Tensor) -> NDArray[Any]:
-    """Images along each dimension, from each point in turn.
+def traversals(vae: VAE, z: Tensor, dimensions: Sequence[int], scale: Scale) -> NDArray[Any]:
+    """Images along each dimension, from each point in turn, at STEPS.
 
-    z: (k, latent_dim); dimensions: n; values: (latent_dim, V). Returns (k * n, V, C, H, W).
+    z: (k, latent_dim); dimensions: n. Returns (k * n, len(STEPS), C, H, W).
     """
-    lines = [traverse(point, i, values[i]) for point in z for i in dimensions]
+    steps = torch.tensor(STEPS)
+    lines = [traverse(point, i, scale.values(i, steps)) for point in z for i in dimensions]
     images = decode(vae, torch.cat(lines))
-    return images.reshape(len(lines), -1, *images.shape[1:])
+    return images.reshape(len(lines), len(steps), *images.shape[1:])
 
 
 class Change(NamedTuple):
@@ -184,7 +194,8 @@ def read_classes(encoded: Encoded, images: ImageArrays, seed: int) -> dict[str, 
     every = probe(mu, train, test_mu, test, seed)
     if one is None or every is None:
         return {}
-    return {"class_one": one.linear, "class_every": every.linear, "class_chance": every.chance}
+    chance = chance_accuracy(train, test)
+    return {"class_one": one.linear, "class_every": every.linear, "class_chance": chance}
 
 
 def hold_factors(

@@ -23,7 +23,6 @@ from torch import Tensor
 from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.frame import LEVEL, Rows, rows
 from vaelab.runtime.errors import UserError
-from vaelab.runtime.outputs import write_csv
 from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent import Found
 from vaelab.studies.latent.encoded import Encoded
@@ -38,43 +37,27 @@ def explore(
     settings: LatentExploreSettings,
     folder: Path,
 ) -> Found:
-    """Measures DIRECTIONS (metrics/measures.py) by group and, with no source, as means: of all
-    groups' AUCs, and of the walks of those chosen that the model holds, its AUC above `chance_auc`.
+    """Measures DIRECTIONS (metrics/measures.py) by group, walks and arithmetic of the chosen ones;
+    draws them where some model holds a chosen one, its AUC above `chance_auc`.
 
-    Writes directions.csv, which images each is of; draws where some model holds a chosen one.
-    Facts: `groups`, how many there are; `level` of the test; `chosen`, names; `held`, model ->
+    Facts: `groups`, how many there are; `level` of that test; `chosen`, names; `held`, model ->
     names; `judges`, model -> itself and the next model, whose encoder judges its walks as well;
     `closest`, of the chosen that all hold. Raises UserError where the settings name no group.
     """
     found = groups(images)
     if not found:
         return Found([], {"groups": 0})
-    counts = [
-        {
-            "direction": group.name,
-            "against": group.rest,
-            "train_with": int(group.train.sum()),
-            "test_with": int(group.test.sum()),
-        }
-        for group in found
-    ]
-    write_csv(folder / "directions.csv", counts)
     inside = np.stack([group.train for group in found], axis=1)
     vectors = {model: directions(each.train.mu, inside) for model, each in models.items()}
     figures: Rows = []
-    held: dict[str, list[str]] = {model: [] for model in models}
-    validated: list[list[float | None]] = []
+    held: dict[str, list[str]] = {}
     for model, each in models.items():
-        pairs = list(zip(found, vectors[model], strict=True))
-        validated.append([auc(vector, each.val.mu, group.val) for group, vector in pairs])
-        for group, vector in pairs:
-            value, chance = auc(vector, each.test.mu, group.test), chance_auc(group, len(found))
-            told = {"auc": value, "auc_chance": chance}
-            length = {"direction_length": float(vector.vector.norm())}
-            figures += rows(model, told | length, source=group.name)
-            if value is not None and chance is not None and value > chance:
-                held[model].append(group.name)
-
+        tested, held[model] = hold(model, each.test.mu, vectors[model], found)
+        figures += tested
+    validated = [
+        [auc(vector, each.val.mu, group.val) for group, vector in zip(found, every, strict=True)]
+        for each, every in zip(models.values(), vectors.values(), strict=True)
+    ]
     following = [*models][1:] + [*models][:1]
     panels = {m: [m, other][: len(models)] for m, other in zip(models, following, strict=True)}
     mu = {model: each.test.mu for model, each in models.items()}
@@ -90,7 +73,6 @@ def explore(
         for model in models:
             figures += rows(model, seen[model], source=found[i].name)
     chosen = [found[i].name for i in numbers]
-    figures += _means(figures, {m: [name for name in chosen if name in held[m]] for m in held})
     if any(name in every for every in held.values() for name in chosen):
         draw_walks(walked, folder)
     shared = [i for i in numbers if all(found[i].name in every for every in held.values())]
@@ -105,6 +87,23 @@ def explore(
         ),
     }
     return Found(figures, facts)
+
+
+def hold(
+    model: str, mu: Tensor, vectors: Sequence[Direction], groups: Sequence[Group]
+) -> tuple[Rows, list[str]]:
+    """Each group's AUC on the test split and their mean; and the names of those above chance."""
+    figures: Rows = []
+    held, values = [], []
+    for group, vector in zip(groups, vectors, strict=True):
+        value, chance = auc(vector, mu, group.test), chance_auc(group, len(groups))
+        told = {"auc": value, "auc_chance": chance}
+        length = {"direction_length": float(vector.vector.norm())}
+        figures += rows(model, told | length, source=group.name)
+        values.append(value)
+        if value is not None and chance is not None and value > chance:
+            held.append(group.name)
+    return [*figures, *rows(model, {"auc": mean(values)})], held
 
 
 def groups(images: ImageArrays) -> list[Group]:
@@ -207,20 +206,6 @@ def closest(vectors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any] | Non
         return None
     names, cosines = max(pairs.items(), key=lambda pair: sum(map(abs, pair[1].values())))
     return {"names": list(names), "cosines": cosines}
-
-
-def _means(figures: Rows, walked: Mapping[str, list[str]]) -> Rows:
-    """walked: model -> the directions whose walks count."""
-    means: Rows = []
-    for model, names in walked.items():
-        known: dict[str, list[float | None]] = {}
-        for row in figures:
-            measure = row["measure"]
-            counts = measure.startswith(("walk_", "hit_")) and row["source"] in names
-            if row["model"] == model and (counts or measure == "auc"):
-                known.setdefault(measure, []).append(row["value"])
-        means += rows(model, {measure: mean(values) for measure, values in known.items()})
-    return means
 
 
 def mean(values: Sequence[float | None]) -> float | None:

@@ -191,7 +191,8 @@ def follow(
             real = direction.score(mu[model][torch.from_numpy(group.test)]) > 0.5
             figures[model] |= {**hits, "hit_real": float(real.double().mean())}
     labels = [group.name if group.test[i] else group.rest for i in shown]
-    terms = torch.cat([drawn.a[:1, 0], drawn.b[:1, 0], drawn.c[:1]])
+    none = len(drawn.c) == 0
+    terms = drawn.c if none else torch.stack([drawn.a[0, 0], drawn.b[0, 0], drawn.c[0]])
     return figures, Walked(
         labels, images[shown.numpy()], strips, group.name, images[terms.numpy()], results
     )
