@@ -8,7 +8,6 @@ from typing import Any
 
 import chapters.dimensions
 import chapters.directions
-
 import chapters.map
 import chapters.regions
 from chapters import Figures
