@@ -12,13 +12,14 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from vaelab import nets
 from vaelab.data import arrays
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
 from vaelab.settings import load_settings
 from vaelab.sources.shapes import FACTORS, SHAPES, draw, sample_factors
-from vaelab.vae.model import seed_dir
+from vaelab.vae.model import Posterior, seed_dir
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -121,3 +122,23 @@ def assert_links_work(report: Path) -> None:
     links = re.findall(r"\]\(([^#].*?)\)", report.read_text())
     assert links
     assert all((report.parent / link).is_file() for link in links)
+
+
+class Blocks(nn.Module):
+    """A VAE's interface: each of four latents is the mean of a block of pixels of (1, 16, 16)."""
+
+    latent_dim = 4
+    stochastic = True
+
+    def __init__(self, reach: float = 0.1) -> None:
+        super().__init__()
+        self.reach = nn.Parameter(torch.tensor(reach))  # of a pixel, for a unit of z
+
+    def encode(self, images: Tensor) -> Posterior:
+        means = nn.functional.avg_pool2d(images, 8).flatten(1)
+        mu = (means - 0.5) / self.reach
+        return Posterior(mu, torch.full_like(mu, -2.0))
+
+    def decode_mean(self, z: Tensor) -> Tensor:
+        blocks = (0.5 + self.reach * z).reshape(-1, 1, 2, 2)
+        return blocks.repeat_interleave(8, 2).repeat_interleave(8, 3)

@@ -92,6 +92,51 @@ REGIONS = (  # of images decoded from a region of latent space
     Measure("accuracy", "Accuracy of that probe", 2, "", "higher"),
     Measure("apart", "Distance of class means", 2, "sd within a class"),
 )
+DIMENSIONS = (
+    Measure("mig", "MIG", 3, "", "higher", "Chen et al. 2018, eq. 6"),
+    Measure(
+        "dci_disentanglement",
+        "DCI disentanglement",
+        3,
+        "",
+        "higher",
+        "Eastwood & Williams 2018, section 2",
+    ),
+    Measure("dci_completeness", "DCI completeness", 3, "", "higher"),
+    Measure("dci_informativeness", "DCI informativeness", 3, "", "higher"),
+    Measure("sap", "SAP", 3, "", "higher", "Kumar et al. 2018, section 3"),
+    Measure("class_one", "Accuracy of a linear probe, best dimension", 3, "", "higher"),
+    Measure("class_every", "Accuracy of a linear probe, all dimensions", 3, "", "higher"),
+    Measure("class_chance", "Accuracy of the commonest training label", 3),
+    # of a factor
+    Measure("readout", "R² of a linear map of all dimensions", 2, "", "higher"),
+    Measure("information", "Information in the best dimension, share of the factor's entropy", 3),
+    Measure("information_next", "Information in the next dimension", 3),
+    Measure("information_chance", "Information in a dimension by chance", 3),
+    Measure("forest_r2", "R² of a forest of all dimensions", 2, "", "higher"),
+    # of a dimension, from -2 to +2 standard deviations
+    Measure("dimension_held", "KL of the dimension, of an autoencoder its variance", 2),
+    Measure("dimension_pixels", "Pixels that change visibly", 3),
+    Measure("dimension_rmse", "Change of the image", 3, "RMSE per pixel"),
+)
+DIRECTIONS = (
+    Measure("auc", "AUC", 2, "", "higher", "Fawcett 2006"),
+    Measure("auc_chance", "AUC that chance reaches", 2, "", None, "Mann & Whitney 1947"),
+    Measure("direction_length", "Length of the direction", 2, "units of z"),
+    Measure("walk_share", "Move", 2, "", None, "Larsen et al. 2016, section 4"),
+    Measure("walk_share_other", "Move, other encoder", 2),
+    Measure("walk_change", "Change by one step", 3, "RMSE per pixel"),
+    Measure("walk_shift", "One-colour change", 2),
+    Measure("hit_c", "Hits, c", 2),
+    Measure("hit_single", "Hits, single", 2, "", "higher"),
+    Measure("hit_mean", "Hits, means", 2, "", "higher", "Radford et al. 2016, section 6.3.2"),
+    Measure("hit_c_other", "Hits, c, other encoder", 2),
+    Measure("hit_single_other", "Hits, single, other encoder", 2, "", "higher"),
+    Measure("hit_mean_other", "Hits, means, other encoder", 2, "", "higher"),
+    Measure("hit_real", "Hits, real", 2),
+    Measure("hit_change_single", "Change by single images", 3, "RMSE per pixel"),
+    Measure("hit_change_mean", "Change by means", 3, "RMSE per pixel"),
+)
 
 INTERPOLATE = (  # of paths of images; sharpness, contrast, density, nearest are of the middle image
     Measure("detour", "Detour", 3),
@@ -109,5 +154,5 @@ PATH_NAMES = {"linear": "Linear", "slerp": "Spherical", "geodesic": "Data-follow
 
 MEASURES = {
     measure.key: measure
-    for measure in (*COMPARE, *GENERATED, *MAP, *REGIONS, *INTERPOLATE)
+    for measure in (*COMPARE, *GENERATED, *MAP, *REGIONS, *DIMENSIONS, *DIRECTIONS, *INTERPOLATE)
 }

@@ -36,6 +36,12 @@ class Probe(NamedTuple):
     chance: float  # of always naming the commonest class
 
 
+def chance_accuracy(train_labels: Tensor, test_labels: Tensor) -> float:
+    """Of always naming the commonest of the training labels, the least of several; both (N,)."""
+    labels, counts = train_labels.unique(return_counts=True)
+    return float((test_labels == labels[counts.argmax()]).double().mean())
+
+
 def probe_rows(count: int, most: int, seed: int) -> Tensor:
     """`most` of `count` rows, all where there are no more: their numbers, rising.
 

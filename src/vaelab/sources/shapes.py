@@ -19,15 +19,12 @@ from __future__ import annotations
 import numpy as np
 
 from vaelab.data.arrays import Float32Array, Int64Array, Split, UInt8Array
+from vaelab.data.factors import FACTORS, SHAPES, SYMMETRY
 from vaelab.settings import ShapesRecipe
 from vaelab.sources.source import Part, Source, held_out
 
-SHAPES = ["square", "ellipse", "heart"]
-FACTORS = ["shape", "x", "y", "size", "rotation", "hue", "background_hue"]
-
 POSITION = (0.32, 0.68)  # with the largest size, every shape lies within the image
 SIZE = (0.2, 0.4)
-SYMMETRY = np.array([np.pi / 2, np.pi, 2 * np.pi])  # each shape's period of rotation
 
 # Saturation and value. The values differ, so the shape shows at every pair of hues.
 SHAPE_COLOUR = (0.75, 1.0)

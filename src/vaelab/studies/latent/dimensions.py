@@ -1,54 +1,127 @@
-"""What single dimensions of latent space do to images, and which classes they set apart."""
+"""Single dimensions of latent space: what each does to images, which factors and classes it holds.
+
+found = explore(models, images, settings.latent_explore, folder)
+"""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from vaelab.metrics.probes import probe_rows
+from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.aggregate import aggregate_moments
+from vaelab.metrics.disentanglement import correlation_ratio
+from vaelab.metrics.frame import Rows, rows
+from vaelab.metrics.probes import chance_accuracy, probe
 from vaelab.metrics.variation import distance
+from vaelab.plotting.matrix import show_matrix
+from vaelab.plotting.strips import draw_strips
+from vaelab.plotting.style import NAMES, new_figure, save
+from vaelab.settings import LatentExploreSettings
+from vaelab.studies.latent import Found
+from vaelab.studies.latent.disentanglement import Disentanglement, disentanglement
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.studies.latent.readout import read_factors
 from vaelab.vae.inference import decode
 from vaelab.vae.model import VAE, Posterior
 
-STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # of a traversal, in standard deviations
+STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # of a traversal, in standard deviations of q(z)
 REACH = 2.0  # standard deviations either side of the mean between which changes are measured
 VISIBLE = 0.1  # of the range of a pixel: a change beyond it counts
 MEASURED = 64  # encodings that changes are averaged over
-CONSTANT = 1e-6  # standard deviation up to which encodings differ by rounding alone
-CLASSIFIED = 10_000  # training images that the classifiers are fitted on, at most
+SHOWN_IMAGES = 2  # that traversals start from, beside the mean encoding
+FROM_IMAGES = 4  # dimensions traversed from each
+LEADING, SHOWN = 8, 14  # columns of the matrix with factors: the most informative, and all
+LEAST = 10.0  # % of a factor's entropy that has the full colour at least: chance looks pale
+
+
+def explore(
+    models: Mapping[str, Encoded],
+    images: ImageArrays,
+    settings: LatentExploreSettings,
+    folder: Path,
+) -> Found:
+    """Measures DIMENSIONS (metrics/measures.py): of a model, and by `z7` or the like, or by factor;
+    `data` is two different test images. Draws traversals.png, traversals_images.png and, where
+    factors are known, dimensions_factors.png.
+
+    Facts: `latent_dim`; `unit` of what a dimension holds; `leading`, model -> the dimensions that
+    are traversed, most informative first; `best`, model -> factor -> the two that hold most of it.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    chosen = torch.randperm(len(images.test), generator=generator)[:MEASURED]
+    shown, ends = chosen[:SHOWN_IMAGES], torch.tensor([-REACH, REACH])
+    figures: Rows = []
+    told: dict[str, Disentanglement] = {}
+    leading, means, starts = {}, {}, {}
+    labels: dict[str, list[str]] = {}
+    for model, encoded in models.items():
+        vae, mu, scale = encoded.vae, encoded.test.mu, Scale.of(encoded.test)
+        leading[model] = encoded.most_informative(settings.traversals).tolist()
+        labels[model] = []
+        for i in leading[model]:
+            held = float(encoded.held[i])
+            moved = dimension_change(vae, mu[chosen], i, scale.values(i, ends))
+            found = {"dimension_held": held, **moved._asdict()}
+            figures += rows(model, found, source=f"z{i}")
+            pixels = f"{moved.dimension_pixels:.0%} of pixels"
+            labels[model].append(f"z{i} · {held:.2f} {encoded.unit}\n{pixels}")
+        means[model] = traversals(vae, scale.mean[None], leading[model], scale)
+        starts[model] = traversals(vae, mu[shown], leading[model][:FROM_IMAGES], scale)
+        figures += rows(model, read_classes(encoded, images, settings.seed))
+        if images.meta.factor_names:
+            by_factor, scored = hold_factors(model, encoded, images, settings.seed)
+            figures += by_factor
+            told |= {model: scored} if scored else {}
+    if between := change_between(images.test.images[chosen.numpy()]):
+        figures += rows("data", between._asdict())
+
+    unit = "standard deviations of q(z)"
+    save(draw_strips(means, labels, STEPS, unit), folder / "traversals.png")
+    labels = {model: each[:FROM_IMAGES] * len(shown) for model, each in labels.items()}
+    figure = draw_strips(starts, labels, STEPS, unit, images.test.images[shown.numpy()])
+    save(figure, folder / "traversals_images.png")
+    if told:
+        save(draw_factors(told, leading), folder / "dimensions_factors.png")
+    any_model = next(iter(models.values()))
+    facts = {
+        "latent_dim": any_model.vae.latent_dim,
+        "unit": any_model.unit,
+        "leading": leading,
+        "best": {model: scored.best() for model, scored in told.items()},
+    }
+    return Found(figures, facts)
 
 
 # --- what they do to images ----------------------------------------------------------------------
 
 
 class Scale(NamedTuple):
-    """Of each dimension of the aggregated posterior, q(z) = E_x q(z|x); each (latent_dim,)."""
-
-    mean: Tensor
-    sd: Tensor
-
-    def values(self, dimension: int, steps: Tensor) -> Tensor:
-        """steps: (V,), in standard deviations from the mean. Returns (V,), in units of z."""
-        return self.mean[dimension] + steps * self.sd[dimension]
-
-
-def aggregate_scale(posterior: Posterior) -> Scale:
-    """The variance is that of the means plus the mean of the variances (law of total variance).
+    """Of each dimension of the aggregated posterior, q(z) = E_x q(z|x); each (latent_dim,).
 
     A dimension of q(z) need be no N(0, 1), so a step of one z is not equally far in all dimensions,
     nor in two models; a standard deviation is.
     """
-    mu, variance = posterior.mu.double(), posterior.logvar.double().exp()
-    sd = (mu.var(0, correction=0) + variance.mean(0)).sqrt()
-    return Scale(mu.mean(0).float(), sd.float())
+
+    mean: Tensor
+    sd: Tensor
+
+    @classmethod
+    def of(cls, posterior: Posterior) -> Scale:
+        mean, covariance = aggregate_moments(posterior)
+        return cls(mean.float(), covariance.diagonal().sqrt().float())
+
+    def values(self, dimension: int, steps: Tensor) -> Tensor:
+        """steps: (V,), in standard deviations from the mean. Returns (V,), in units of z."""
+        return self.mean[dimension] + steps * self.sd[dimension]
 
 
 def traverse(z: Tensor, dimension: int, values: Tensor) -> Tensor:
@@ -61,13 +134,13 @@ def traverse(z: Tensor, dimension: int, values: Tensor) -> Tensor:
     return result
 
 
-def traversals(vae: VAE, z: Tensor, dimensions: Tensor, scale: Scale) -> NDArray[Any]:
-    """Images along each dimension, at STEPS, from one point.
+def traversals(vae: VAE, z: Tensor, dimensions: Sequence[int], scale: Scale) -> NDArray[Any]:
+    """Images along each dimension, from each point in turn, at STEPS.
 
-    z: (latent_dim,); dimensions: (k,). Returns float32 (k, len(STEPS), C, H, W) in [0, 1].
+    z: (k, latent_dim); dimensions: n. Returns (k * n, len(STEPS), C, H, W).
     """
     steps = torch.tensor(STEPS)
-    lines = [traverse(z, i, scale.values(i, steps)) for i in dimensions.tolist()]
+    lines = [traverse(point, i, scale.values(i, steps)) for point in z for i in dimensions]
     images = decode(vae, torch.cat(lines))
     return images.reshape(len(lines), len(steps), *images.shape[1:])
 
@@ -75,8 +148,8 @@ def traversals(vae: VAE, z: Tensor, dimensions: Tensor, scale: Scale) -> NDArray
 class Change(NamedTuple):
     """Between two images, mean over pairs of them."""
 
-    pixels: float  # share that differ by more than VISIBLE in some channel
-    rmse: float  # root mean square difference per pixel and channel, in the range of a pixel
+    dimension_pixels: float  # share that differ by more than VISIBLE in some channel
+    dimension_rmse: float  # root mean square per pixel and channel, in the range of a pixel
 
 
 def change(before: Tensor, after: Tensor) -> Change:
@@ -85,17 +158,15 @@ def change(before: Tensor, after: Tensor) -> Change:
     return Change(float(moved.double().mean()), float(distance(after, before).double().mean()))
 
 
-def dimension_change(vae: VAE, z: Tensor, dimension: int, scale: Scale) -> Change:
-    """What going from -REACH to REACH standard deviations does, all other coordinates kept.
+def dimension_change(vae: VAE, z: Tensor, dimension: int, ends: Tensor) -> Change:
+    """What going from one value of a dimension to another does, all other coordinates kept.
 
-    z: (N, latent_dim), the encodings of N images.
+    z: (N, latent_dim), the encodings of N images; ends: (2,).
     """
-    ends = []
-    for value in scale.values(dimension, torch.tensor([-REACH, REACH])):
-        moved = z.clone()
-        moved[:, dimension] = value
-        ends.append(torch.from_numpy(decode(vae, moved)))
-    return change(*ends)
+    moved = [z.clone(), z.clone()]
+    for each, value in zip(moved, ends, strict=True):
+        each[:, dimension] = value
+    return change(*(torch.from_numpy(decode(vae, each)) for each in moved))
 
 
 def change_between(images: NDArray[np.uint8]) -> Change | None:
@@ -107,120 +178,62 @@ def change_between(images: NDArray[np.uint8]) -> Change | None:
     return change(pixels, pixels.roll(-1, dims=0)) if len(pixels) > 1 else None
 
 
-def first_of(*preferences: Iterable[int], count: int) -> list[int]:
-    """The first `count` different numbers of all the lists, one list after the other."""
-    return list(dict.fromkeys(chain(*preferences)))[:count]
+# --- what they hold ------------------------------------------------------------------------------
 
 
-def holding(held: Tensor, part: float) -> int:
-    """How many dimensions, those that hold most, hold `part` of all. held: (latent_dim,)."""
-    cumulative = held.double().sort(descending=True).values.cumsum(0)
-    return int((cumulative < part * cumulative[-1]).sum()) + 1
+def read_classes(encoded: Encoded, images: ImageArrays, seed: int) -> dict[str, float]:
+    """How well classes are told by one dimension, and by all: a linear probe's accuracies.
 
-
-# --- which classes they set apart ----------------------------------------------------------------
-
-
-def class_separation(mu: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """How far each class lies from all others in each dimension: Cohen's d.
-
-    The difference of the class's mean and the mean of all other images, over the pooled standard
-    deviation of the two groups (Cohen 1988, section 2.2). In a Gaussian pair of groups an image of
-    the class lies beyond one of the others with probability Phi(d / sqrt 2): 0.76 at d = 1.
-
-    mu: (N, latent_dim); labels: (N,), below `classes`. Returns (latent_dim, classes), float64; NaN
-    for a class with fewer than two images in it or outside it, and for a dimension that is
-    constant.
+    The one dimension is that of whose variance over the training images most lies between the
+    classes. Empty where the training labels group nothing.
     """
-    x = mu.double() - mu.double().mean(0)
-    member = torch.nn.functional.one_hot(labels, classes).double()
-    inside = member.sum(0)
-    outside = len(x) - inside
-    sums, squares = x.T @ member, x.square().T @ member
-    other_sums = x.sum(0)[:, None] - sums
-    other_squares = x.square().sum(0)[:, None] - squares
-    means, other_means = sums / inside, other_sums / outside
-    scatter = squares - inside * means.square() + other_squares - outside * other_means.square()
-    pooled = (scatter.clamp(min=0.0) / (len(x) - 2)).sqrt()
-    known = (inside >= 2) & (outside >= 2) & (pooled > CONSTANT)
-    return torch.where(known, (means - other_means) / pooled, math.nan)
+    train, test = (torch.tensor(split.labels) for split in (images.train, images.test))
+    mu, test_mu = encoded.train.mu, encoded.test.mu
+    best = correlation_ratio(mu, one_hot(train)).argmax()[None]
+    one = probe(mu[:, best], train, test_mu[:, best], test, seed)
+    every = probe(mu, train, test_mu, test, seed)
+    if one is None or every is None:
+        return {}
+    chance = chance_accuracy(train, test)
+    return {"class_one": one.linear, "class_every": every.linear, "class_chance": chance}
 
 
-def best_by_class(
-    train_mu: Tensor,
-    train_labels: Tensor,
-    test_mu: Tensor,
-    test_labels: Tensor,
-    names: Sequence[str],
-) -> list[dict[str, Any]]:
-    """For each class the dimension with the largest |d| over the training images.
+def hold_factors(
+    model: str, encoded: Encoded, images: ImageArrays, seed: int
+) -> tuple[Rows, Disentanglement | None]:
+    """Readers are fitted to the validation split and scored on test; no scores of few images."""
+    names = images.meta.factor_names
+    val, test = (torch.tensor(split.factors) for split in (images.val, images.test))
+    both = encoded.val.mu, val, encoded.test.mu, test
+    linear = read_factors(names, *both)
+    figures = [row for name in names for row in rows(model, {"readout": linear[name]}, source=name)]
+    scored = disentanglement(names, *both, seed)
+    if scored:
+        figures += rows(model, scored.scores)
+        for j, (name, best) in enumerate(scored.best().items()):
+            held = scored.information[best, j].tolist()
+            found = dict(zip(("information", "information_next"), held, strict=False))
+            found |= {"information_chance": float(scored.floor[j])}
+            figures += rows(model, found | {"forest_r2": float(scored.forest[j])}, source=name)
+    return figures, scored
 
-    mu: (N, latent_dim); labels: (N,), numbers of `names`. `separation` is its d over the test
-    images, with the standard error that it has where there is no difference, so it is not the
-    largest of many by chance. The classes most set apart in training come first; those whose d is
-    not known in either split are left out, and so is the second of two, whose d is minus the
-    first's.
+
+def draw_factors(told: Mapping[str, Disentanglement], leading: Mapping[str, list[int]]) -> Figure:
+    """Which dimension holds how much of which factor; each factor's best is bold.
+
+    The most informative dimensions stand left of the line, right of it others that hold most.
     """
-    fitted = class_separation(train_mu, train_labels, len(names))
-    scored = class_separation(test_mu, test_labels, len(names))
-    counts = torch.bincount(test_labels, minlength=len(names)).double()
-    errors = (1.0 / counts + 1.0 / (len(test_labels) - counts)).sqrt()
-    strength, best = fitted.abs().nan_to_num(-1.0).max(0)
-    rows = [
-        {
-            "class": names[label],
-            "label": label,
-            "dimension": int(best[label]),
-            "separation": float(scored[best[label], label]),
-            "error": float(errors[label]),
-        }
-        for label in strength.argsort(descending=True, stable=True).tolist()
-        if strength[label] >= 0 and not scored[best[label], label].isnan()
-    ]
-    return rows[:1] if len(names) == 2 else rows
-
-
-class ClassReadout(NamedTuple):
-    """Accuracies on test images, as fractions, of the same classifier."""
-
-    dimension: int  # the single one whose classifier is best on the training images
-    one: float  # of that dimension alone
-    every: float  # of all dimensions together
-    chance: float  # of always naming the commonest class of the training images
-
-
-def read_classes(
-    train_mu: Tensor, train_labels: Tensor, test_mu: Tensor, test_labels: Tensor, seed: int
-) -> ClassReadout | None:
-    """How well classes are told by one dimension, and by all: linear discriminant analysis.
-
-    mu: (N, latent_dim); labels: (N,). seed: of which CLASSIFIED training images are taken. None
-    where the training labels group nothing (all alike, or no two), or no dimension varies within a
-    class, for which there is no such classifier.
-    """
-    rows = probe_rows(len(train_mu), CLASSIFIED, seed)
-    x, y = train_mu[rows].double().numpy(), train_labels[rows].numpy()
-    test_x, test_y = test_mu.double().numpy(), test_labels.numpy()
-    present, counts = np.unique(y, return_counts=True)
-    centred = np.concatenate([x[y == label] - x[y == label].mean(0) for label in present])
-    varying = np.flatnonzero(centred.std(0) > CONSTANT)
-    if not 1 < len(present) < len(y) or not len(varying):
-        return None
-    fits = [_discriminant(x[:, [i]], y).score(x[:, [i]], y) for i in varying]
-    best = int(varying[np.argmax(fits)])
-    return ClassReadout(
-        best,
-        float(_discriminant(x[:, [best]], y).score(test_x[:, [best]], test_y)),
-        float(_discriminant(x[:, varying], y).score(test_x[:, varying], test_y)),
-        float((test_y == present[counts.argmax()]).mean()),
-    )
-
-
-def _discriminant(x: NDArray[np.float64], y: NDArray[np.int64]) -> Any:
-    """x: (N, d); y: (N,), classes. Returns the fitted classifier of scikit-learn."""
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-    with warnings.catch_warnings():  # of fewer images than dimensions, and of many classes
-        warnings.filterwarnings("ignore", "Variables are collinear")
-        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
-        return LinearDiscriminantAnalysis().fit(x, y)
+    names = [factor.replace("_", " ") for factor in next(iter(told.values())).factors]
+    figure = new_figure(len(told) * (0.75 + 0.27 * len(names)))
+    panels = figure.subplots(len(told), 1, squeeze=False)[:, 0]
+    full = max(LEAST, *(100.0 * float(scored.information.max()) for scored in told.values()))
+    for axes, (model, scored) in zip(panels, told.items(), strict=True):
+        first = leading[model][:LEADING]
+        best = [i for each in zip(*scored.best().values(), strict=True) for i in each]
+        shown = list(dict.fromkeys([*first, *best]))[:SHOWN]
+        shares = 100.0 * scored.information[shown].T.numpy()
+        show_matrix(axes, shares, names, [f"z{i}" for i in shown], full)
+        if len(first) < len(shown):
+            axes.axvline(len(first) - 0.5, color="black", linewidth=1.5)
+        axes.set_title(f"{NAMES[model]}: mutual information, % of the factor's entropy", loc="left")
+    return figure

@@ -1,4 +1,4 @@
-"""How well a linear map reads the known factors of data/shapes.py from the encodings."""
+"""How well a linear map reads the known factors (data/factors.py) from the encodings."""
 
 from __future__ import annotations
 
@@ -9,62 +9,36 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from vaelab.sources.shapes import SYMMETRY
+from vaelab.data.factors import CIRCULAR, KINDS, SYMMETRY
+from vaelab.metrics.disentanglement import linear_readout
 
 
 def turns(names: Sequence[str], factors: Tensor) -> dict[str, Tensor]:
     """The circular factors, as shares of their period: 0 and 1 are the same image.
 
-    names: of the F factors of data/shapes.py; factors: (N, F). Returns name -> (N,) in [0, 1). A
-    rotation is taken at its shape's own period, so that shapes that look alike have equal turns.
+    factors: (N, F), named by `names`. Returns name -> (N,) in [0, 1). A rotation is taken at its
+    shape's own period, so that shapes that look alike have equal turns.
     """
     column = dict(zip(names, factors.unbind(1), strict=True))
-    period = torch.from_numpy(SYMMETRY).to(factors.dtype)[column["shape"].long()]
-    return {
-        "rotation": column["rotation"] / period % 1.0,
-        "hue": column["hue"] % 1.0,
-        "background_hue": column["background_hue"] % 1.0,
-    }
+    found = {name: column[name] % 1.0 for name in CIRCULAR if name in column}
+    if "rotation" in column:
+        period = torch.from_numpy(SYMMETRY).to(factors.dtype)[column["shape"].long()]
+        found["rotation"] = column["rotation"] / period % 1.0
+    return found
 
 
 def factor_targets(names: Sequence[str], factors: Tensor) -> dict[str, Tensor]:
     """What a linear map could read: kinds one-hot, angles as sine and cosine, the rest as it is.
 
-    names: of the F factors of data/shapes.py; factors: (N, F). Returns name -> (N, T).
+    factors: (N, F), named by `names`. Returns name -> (N, T).
     """
     targets = {name: factors[:, i : i + 1] for i, name in enumerate(names)}
-    targets["shape"] = one_hot(targets["shape"][:, 0].long(), len(SYMMETRY)).to(factors.dtype)
+    for name in KINDS.keys() & targets.keys():
+        targets[name] = one_hot(targets[name][:, 0].long(), len(KINDS[name])).to(factors.dtype)
     for name, turn in turns(names, factors).items():
         angle = 2.0 * math.pi * turn
         targets[name] = torch.stack([angle.sin(), angle.cos()], dim=1)
     return targets
-
-
-def linear_readout(
-    train_mu: Tensor, train_targets: Tensor, test_mu: Tensor, test_targets: Tensor
-) -> float | None:
-    """R² on test encodings of a ridge regression (penalty 1) from mu to the targets.
-
-    mu: (N, latent_dim); targets: (N, T), the T columns scored together. 1 is perfect, 0 no better
-    than the mean, below 0 worse; None where the test targets do not vary.
-    """
-    mean, offset = train_mu.double().mean(0), train_targets.double().mean(0)
-    x, y = train_mu.double() - mean, train_targets.double() - offset
-    penalty = torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(x.T @ x + penalty, x.T @ y)
-    return r_squared((test_mu.double() - mean) @ weights + offset, test_targets)
-
-
-def r_squared(predictions: Tensor, targets: Tensor) -> float | None:
-    """1 - squared error / squared deviation from the mean, both summed over the T columns.
-
-    predictions, targets: (N, T). None where the targets do not vary.
-    """
-    truth = targets.double()
-    if (truth == truth[0]).all():
-        return None
-    residual = truth - predictions.double()
-    return float(1.0 - residual.square().sum() / (truth - truth.mean(0)).square().sum())
 
 
 def read_factors(

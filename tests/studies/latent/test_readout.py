@@ -5,28 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 import torch
-from sklearn.linear_model import Ridge
-from sklearn.metrics import r2_score
 
 from vaelab.sources.shapes import FACTORS, SYMMETRY, draw, sample_factors
-from vaelab.studies.latent.readout import factor_targets, linear_readout, read_factors
-
-
-def test_readout_against_sklearn() -> None:
-    generator = torch.Generator().manual_seed(0)
-    mu = torch.randn(300, 6, generator=generator) + 3.0
-    target = mu[:, :1] * 2.0 - 1.0 + torch.randn(300, 1, generator=generator)
-    found = linear_readout(mu[:200], target[:200], mu[200:], target[200:])
-    reference = Ridge(alpha=1.0).fit(mu[:200].numpy(), target[:200].numpy())
-    expected = r2_score(target[200:].numpy(), reference.predict(mu[200:].numpy()))
-    assert found == pytest.approx(expected, rel=1e-4)
-
-
-def test_targets_that_do_not_vary_have_no_score() -> None:
-    mu, target = torch.randn(20, 3), torch.full((20, 1), 0.1)
-    assert linear_readout(mu, target, mu, target) is None
+from vaelab.studies.latent.readout import factor_targets, read_factors
 
 
 def test_targets_are_equal_where_images_are() -> None:
@@ -68,3 +50,11 @@ def test_encodings_that_hold_a_factor_and_no_other() -> None:
     assert scores.pop("hue") > 0.99
     assert len(scores) == len(FACTORS) - 1
     assert max(scores.values()) < 0.02
+
+
+def test_factors_of_other_images() -> None:
+    """Without a shape, or a name that is known."""
+    factors = torch.tensor([[0.1, 0.9], [0.2, 0.5]])
+    targets = factor_targets(["hue", "weight"], factors)
+    assert targets["hue"].shape == (2, 2)
+    torch.testing.assert_close(targets["weight"], factors[:, 1:])

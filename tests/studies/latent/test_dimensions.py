@@ -1,0 +1,217 @@
+"""What single dimensions do and hold: cases with known answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from toys import PARAMS, Blocks
+
+from vaelab.data.arrays import ImageArrays, Meta, Split
+from vaelab.metrics.frame import frame, mean, values
+from vaelab.metrics.measures import DIMENSIONS
+from vaelab.metrics.probes import fit_linear_probe
+from vaelab.plotting import strips
+from vaelab.settings import load_settings
+from vaelab.sources.shapes import FACTORS, SHAPES, draw, sample_factors
+from vaelab.studies.latent import Found, disentanglement
+from vaelab.studies.latent import dimensions as module
+from vaelab.studies.latent.dimensions import (
+    STEPS,
+    Scale,
+    change,
+    change_between,
+    dimension_change,
+    explore,
+    read_classes,
+    traversals,
+)
+from vaelab.studies.latent.encoded import Encoded
+from vaelab.vae.model import VAE, Posterior, VAEConfig
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class HalfBright(nn.Module):
+    """z0 lights the upper half of a 4 x 4 picture, z1 nothing."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        upper = torch.cat([torch.ones(2, 4), torch.zeros(2, 4)])
+        return z[:, :1, None, None] * upper
+
+
+def half_bright() -> VAE:
+    config = VAEConfig(
+        architecture="fc", shape=(1, 4, 4), latent_dim=2, likelihood="bernoulli", net={}
+    )
+    decoder = HalfBright()
+    decoder.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    return VAE(config, nn.Identity(), decoder)
+
+
+def test_scale_is_that_of_samples() -> None:
+    posterior = Posterior(normal(2000, 2) * torch.tensor([2.0, 0.1]) + 1.0, normal(2000, 2, seed=1))
+    draws = posterior.sample(torch.Generator().manual_seed(2))
+    scale = Scale.of(posterior)
+    torch.testing.assert_close(scale.mean, draws.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(scale.sd, draws.std(0), atol=0, rtol=0.05)
+
+
+def test_traversals_by_hand() -> None:
+    scale = Scale(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 1.0]))
+    images = traversals(half_bright(), torch.tensor([[0.5, 0.0]]), [1, 0], scale)
+    assert images.shape == (2, len(STEPS), 1, 4, 4)
+    expected = torch.sigmoid(1.0 + 2.0 * torch.tensor(STEPS))
+    np.testing.assert_allclose(images[1, :, 0, 0, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(images[0, :, 0, 0, 0], torch.sigmoid(torch.tensor(0.5)), rtol=1e-6)
+    np.testing.assert_allclose(images[:, :, 0, 3], 0.5)
+
+
+def test_change_by_hand() -> None:
+    before, after = torch.zeros(2, 3, 2, 2), torch.zeros(2, 3, 2, 2)
+    after[0, 1, 0, 0] = 0.6  # one pixel of eight, in one channel of three
+    after[1, 0, 1, 1] = 0.09  # too little to count
+    found = change(before, after)
+    assert found.dimension_pixels == pytest.approx(1 / 8)
+    assert found.dimension_rmse == pytest.approx((0.6 + 0.09) / 12**0.5 / 2)
+
+
+def test_dimension_change() -> None:
+    z, ends = normal(5, 2), torch.tensor([-2.0, 2.0])
+    lit = dimension_change(half_bright(), z, 0, ends)
+    difference = float(torch.sigmoid(ends[1]) - torch.sigmoid(ends[0]))
+    assert lit == pytest.approx((0.5, difference * 0.5**0.5))
+    assert dimension_change(half_bright(), z, 1, ends) == (0.0, 0.0)
+
+
+def test_change_between_images() -> None:
+    images = np.zeros((3, 1, 2, 2), np.uint8)
+    images[0] = 255
+    assert change_between(images) == pytest.approx((2 / 3, 2 / 3))
+    assert change_between(images[:1]) is None
+
+
+def grouped(seed: int, classes: int = 3) -> tuple[Tensor, Tensor]:
+    """Class 1 lies two standard deviations up in dimension 4, class 2 one down in dimension 0."""
+    labels = torch.arange(600) % classes
+    mu = normal(600, 6, seed=seed)
+    mu[labels == 1, 4] += 2.0
+    mu[labels == 2, 0] -= 1.0
+    return mu, labels
+
+
+def of_codes(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
+) -> tuple[Encoded, ImageArrays]:
+    """Encodings and labels of images that nothing looks at."""
+    posteriors = [Posterior(mu, torch.zeros_like(mu)) for mu, _ in (train, train, test)]
+    splits = [
+        Split(np.zeros((len(y), 1, 4, 4), np.uint8), y.numpy()) for _, y in (train, train, test)
+    ]
+    return Encoded(half_bright(), *posteriors, torch.ones(6)), ImageArrays(meta(), *splits)
+
+
+def meta(**changes: Any) -> Meta:
+    empty: dict[str, Any] = {"name": "toy", "source": {}, "shape": (1, 4, 4), "counts": {}}
+    names: dict[str, Any] = {"class_names": ["a"], "factor_names": [], "split_seed": 0}
+    return Meta(**empty | names | {"digest": ""} | changes)
+
+
+def test_reading_classes() -> None:
+    train, test = grouped(0), grouped(1)
+    found = read_classes(*of_codes(train, test), seed=0)
+    one, every = (
+        fit_linear_probe(train[0][:, some], train[1], 0) for some in ([4], [0, 1, 2, 3, 4, 5])
+    )
+    assert one is not None
+    assert every is not None
+    right = one.predict(test[0][:, [4]]) == test[1]
+    assert found["class_one"] == pytest.approx(float(right.double().mean()))
+    right = every.predict(test[0]) == test[1]
+    assert found["class_every"] == pytest.approx(float(right.double().mean()))
+    assert found["class_chance"] == pytest.approx(1 / 3)
+    assert found["class_chance"] + 0.1 < found["class_one"] < found["class_every"]
+
+
+def test_nothing_to_classify() -> None:
+    mu, labels = grouped(0)
+    same = torch.zeros(600, dtype=torch.long)
+    assert read_classes(*of_codes((mu, same), (mu, labels)), seed=0) == {}
+    few = (mu[:3], torch.arange(3))
+    assert read_classes(*of_codes(few, (mu, labels)), seed=0) == {}
+    still = (torch.ones(600, 2), labels)
+    assert read_classes(*of_codes(still, still), seed=0)["class_one"] == pytest.approx(1 / 3)
+
+
+class Grey(Blocks):
+    def encode(self, images: Tensor) -> Posterior:
+        return super().encode(images.mean(1, keepdim=True))
+
+
+def explored(names: list[str], folder: Path, *, factors: bool, count: int = 1200) -> Found:
+    drawn = sample_factors(count, seed=0)
+    pixels = draw(drawn, 16)
+    attributes = (drawn[:, 1:2] > 0.5).astype(np.uint8)
+    labels = drawn[:, 0].astype(np.int64) if factors else np.zeros(count, np.int64)
+    every = Split(pixels, labels, drawn if factors else None, None if factors else attributes)
+    third = count // 3
+    splits = [every[i * third : (i + 1) * third] for i in range(3)]
+    known = {"class_names": SHAPES, "factor_names": FACTORS} if factors else {}
+    images = ImageArrays(meta(**known, attribute_names=[] if factors else ["right"]), *splits)
+    models = {}
+    for i, name in enumerate(names):
+        vae = Grey(0.1 + 0.05 * i)
+        posts = [vae.encode(torch.from_numpy(split.images) / 255.0) for split in splits]
+        posts = [Posterior(*(part.detach() for part in post)) for post in posts]
+        models[name] = Encoded(vae, *posts, torch.tensor([1.0, 3.0, 2.0, 0.5]))
+    settings = load_settings(PARAMS).latent_explore.model_copy(update={"traversals": 3})
+    return explore(models, images, settings, folder)
+
+
+@pytest.mark.parametrize("names", [["fc"], ["fc", "conv", "other"]])
+def test_explore_with_factors(
+    names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (module, strips):
+        monkeypatch.setattr(each, "NAMES", {name: name for name in names})
+    monkeypatch.setattr(disentanglement, "TREES", 3)
+    found = explored(names, tmp_path, factors=True)
+    figures = frame(found.figures)
+    assert set(figures["measure"]) == {measure.key for measure in DIMENSIONS}
+    assert set(figures["model"]) == {*names, "data"}
+    assert found.facts["leading"] == {name: [1, 2, 0] for name in names}
+    assert found.facts["unit"] == "nats"
+    assert list(found.facts["best"]["fc"]) == FACTORS
+    for name in names:
+        assert values(figures, name, "dimension_held", "z1") == [3.0]
+        first, second = found.facts["best"][name]["x"]
+        assert first != second
+        assert mean(figures, name, "information", "x") >= mean(
+            figures, name, "information_next", "x"
+        )
+        assert -1.0 <= mean(figures, name, "readout", "y") <= 1.0
+    pictures = {"traversals.png", "traversals_images.png", "dimensions_factors.png"}
+    assert {path.name for path in tmp_path.iterdir()} == pictures
+
+
+def test_explore_with_attributes_only(tmp_path: Path) -> None:
+    """One class, no factor."""
+    found = explored(["fc", "conv"], tmp_path, factors=False, count=90)
+    assert found.facts["best"] == {}
+    keys = {"dimension_held", "dimension_pixels", "dimension_rmse"}
+    assert set(frame(found.figures)["measure"]) == keys
+    assert {path.name for path in tmp_path.iterdir()} == {"traversals.png", "traversals_images.png"}
+
+
+def test_few_images_have_factors_but_no_scores(tmp_path: Path) -> None:
+    found = explored(["fc"], tmp_path, factors=True, count=90)
+    figures = frame(found.figures)
+    assert mean(figures, "fc", "readout", "x") is not None
+    assert mean(figures, "fc", "mig") is None
+    assert not (tmp_path / "dimensions_factors.png").exists()
