@@ -24,10 +24,11 @@ REFRESH = 0.5  # seconds
 log = logging.getLogger("vaelab")
 
 
-def bar(total: float, name: str, unit: str) -> tqdm[NoReturn]:
+def bar(total: float | None, name: str, unit: str) -> tqdm[NoReturn]:
     """A bar that is gone when it is done; nothing where the errors' stream is no terminal."""
     hidden = not sys.stderr.isatty()
-    return tqdm(total=total, desc=name, unit=unit, leave=False, disable=hidden)
+    in_bytes = unit == "B"
+    return tqdm(total=total, desc=name, unit=unit, unit_scale=in_bytes, leave=False, disable=hidden)
 
 
 @contextmanager

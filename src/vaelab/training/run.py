@@ -88,7 +88,7 @@ def _train_seed(
         def log_epoch(epoch: Epoch) -> None:
             curves = epoch.row | {"images_per_second": epoch.images_per_second}
             del curves["epoch"]  # the curves' own axis
-            run.log_epoch(epoch.number, curves, epoch.finished_ms)
+            run.log_metrics(curves, epoch.number, epoch.finished_ms)
 
         torch.manual_seed(seed)
         vae = nets.build(config)
