@@ -152,7 +152,7 @@ def test_the_models_of_all_seeds_are_loaded_in_their_order(tmp_path: Path) -> No
 
 
 def model_settings(**change: object) -> ModelSettings:
-    settings = load_settings(Path(__file__).parents[1] / "params.yaml").model
+    settings = load_settings(Path(__file__).parents[2] / "params.yaml").model
     return settings.model_copy(update=change)
 
 

@@ -235,7 +235,10 @@ def test_a_data_sets_own_values_go_before_the_files(tmp_path: Path) -> None:
         ({"model": {"fc": {"width": "a"}}}, ".model.fc.width is 'a'; allowed: match_conv, or a"),
         ({"model": {"sigma": 0.1, "likelihood": "bernoulli"}}, ".model: sigma can be fixed for"),
         ({"train": {"seeds": [0, 0]}}, ".train.seeds is [0, 0]; allowed: different numbers in"),
-        ({"objective": {"kl_warmup_epochs": 11}}, ": objective.kl_warmup_epochs is 11; allowed: up"),
+        (
+            {"objective": {"kl_warmup_epochs": 11}},
+            ": objective.kl_warmup_epochs is 11; allowed: up",
+        ),
         ({"compare": {"seed": 1}}, ".compare: no such setting; allowed here: model, objective, t"),
     ],
 )

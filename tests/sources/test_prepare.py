@@ -12,7 +12,13 @@ from PIL import Image
 
 from vaelab.data.arrays import SPLITS, ImageArrays, Split
 from vaelab.runtime.errors import UserError
-from vaelab.settings import DatasetSettings, ImageFolderRecipe, ShapesRecipe, TorchvisionRecipe
+from vaelab.settings import (
+    OVERRIDES,
+    DatasetSettings,
+    ImageFolderRecipe,
+    ShapesRecipe,
+    TorchvisionRecipe,
+)
 from vaelab.sources import prepare as prepare_module
 from vaelab.sources.prepare import prepare
 from vaelab.sources.source import Part, Source
@@ -104,7 +110,8 @@ def test_shapes_on_disk():
     assert arrays.meta == meta
     assert meta.counts == {"train": 162, "val": 18, "test": 20}
     assert meta.shape == (3, 16, 16)
-    assert meta.source == {**recipe.model_dump(), "archives": {}}
+    plain = recipe.model_dump(exclude=set(OVERRIDES))
+    assert meta.source == {**plain, "archives": {}}
     assert meta.factor_names[0] == "shape"
     everything = np.concatenate([getattr(arrays, name).factors for name in SPLITS])
     assert everything.shape == (200, 7)
@@ -112,6 +119,14 @@ def test_shapes_on_disk():
     assert prepare(settings(recipe)).digest == meta.digest
     other = prepare(settings(recipe.model_copy(update={"seed": 1})))
     assert other.digest != meta.digest
+
+
+def test_a_data_sets_own_values_of_settings_leave_its_bytes_alone():
+    recipe = ShapesRecipe(source="shapes", count=40, image_size=16)
+    prepare(settings(recipe))
+    before = {file.name: file.read_bytes() for file in Path("data/set").iterdir()}
+    prepare(settings(recipe.model_copy(update={"model": {"latent_dim": 3}})))
+    assert {file.name: file.read_bytes() for file in Path("data/set").iterdir()} == before
 
 
 def test_attributes_on_disk(monkeypatch):

@@ -5,11 +5,11 @@ import hashlib
 import io
 import pickle
 import struct
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
-import gdown
 import numpy as np
 import pytest
 import scipy.io
@@ -213,7 +213,7 @@ def celeba(monkeypatch) -> dict[str, bytes]:
     return files
 
 
-def test_celeba(celeba, monkeypatch):
+def test_celeba(celeba, gdown, monkeypatch):
     fetched = []
 
     def download(url, output, **options):
@@ -242,7 +242,7 @@ def test_celeba(celeba, monkeypatch):
     assert len(fetched) == 6
 
 
-def test_celebas_quota_page(celeba, monkeypatch):
+def test_celebas_quota_page(celeba, gdown, monkeypatch):
     def download(url, output, **options):
         Path(output).write_bytes(b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
 
@@ -257,7 +257,15 @@ def test_celebas_quota_page(celeba, monkeypatch):
     assert "`make demo` needs no network" in message
 
 
-def test_celeba_placed_by_hand(celeba):
+def test_celeba_without_gdown_says_what_to_install(celeba, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gdown", None)
+    with pytest.raises(UserError, match=r"gdown, .*, is not installed: make extras; put") as error:
+        opened("celeba")
+    assert "\n" not in str(error.value)
+
+
+def test_celeba_placed_by_hand(celeba, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gdown", None)
     folder = downloads_dir() / "celeba" / "celeba"
     folder.mkdir(parents=True)
     for name, data in celeba.items():

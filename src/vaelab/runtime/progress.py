@@ -47,12 +47,11 @@ def steps(stage: str, shares: Mapping[str, float]) -> Iterator[Callable[[str], N
         seconds = time.perf_counter() - started
         left = f", about {seconds * (whole / done - 1):.0f} s left" if done else ""
         log.info("%s %d/%d: %s%s", stage, number + 1, len(names), name, left)
-        moving.set_description(f"{stage}: {name}")
         moving.n = done
+        moving.set_description_str(f"{stage}: {name}")
 
     over = threading.Event()
-    with bar(whole, stage, "") as moving, logging_redirect_tqdm([log]):
-        moving.bar_format = "{desc} |{bar}| {elapsed}"
+    with bar(whole, stage, "", "{desc} |{bar}| {elapsed}") as moving, logging_redirect_tqdm():
         thread = threading.Thread(target=_keep_moving, args=(moving, over), daemon=True)
         thread.start()
         try:

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import requests
 from tqdm import tqdm
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
 from vaelab.runtime import repository
 from vaelab.runtime.errors import UserError
@@ -161,21 +161,16 @@ def _transfer(url: str, part: Path, *, resume: bool) -> None:
             total = start + int(response.headers.get("Content-Length", 0))
             with part.open("ab" if start else "wb") as file, _progress(part, total) as moving:
                 moving.update(start)
-                for piece in response.iter_content(PIECE):
+                for piece in response.raw.stream(PIECE, decode_content=False):
                     file.write(piece)
                     moving.update(len(piece))
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:
         raise _told(error) from None
 
 
-def _told(error: requests.RequestException) -> _Broken | _Refused:
-    """A connection that failed, in plain words."""
-    connection = (
-        requests.ConnectionError,
-        requests.Timeout,
-        requests.exceptions.ChunkedEncodingError,
-    )
-    if not isinstance(error, connection):
+def _told(error: requests.RequestException | HTTPError) -> _Broken | _Refused:
+    """A connection that failed, in plain words. HTTPError is urllib3's, while the body is read."""
+    if not isinstance(error, (requests.ConnectionError, requests.Timeout, HTTPError)):
         return _Refused(_one_line(error))
     inner = error.args[0] if error.args else error
     match getattr(inner, "reason", inner):
@@ -192,7 +187,10 @@ def _told(error: requests.RequestException) -> _Broken | _Refused:
 
 def _from_google_drive(url: str, part: Path) -> None:
     """gdown finds its way past Drive's page about large files, and resumes by itself."""
-    import gdown
+    try:
+        import gdown
+    except ImportError:
+        raise _Refused("gdown, which Google Drive takes, is not installed: make extras") from None
 
     with _progress(part, 0) as moving:
 
