@@ -24,11 +24,20 @@ REFRESH = 0.5  # seconds
 log = logging.getLogger("vaelab")
 
 
-def bar(total: float | None, name: str, unit: str) -> tqdm[NoReturn]:
-    """A bar that is gone when it is done; nothing where the errors' stream is no terminal."""
-    hidden = not sys.stderr.isatty()
-    in_bytes = unit == "B"
-    return tqdm(total=total, desc=name, unit=unit, unit_scale=in_bytes, leave=False, disable=hidden)
+def bar(total: float | None, name: str, unit: str, layout: str | None = None) -> tqdm[NoReturn]:
+    """A bar that is gone when it is done; nothing where the errors' stream is no terminal.
+
+    layout: tqdm's bar_format, where it is not to show counts and a rate.
+    """
+    return tqdm(
+        total=total,
+        desc=name,
+        unit=unit,
+        unit_scale=unit == "B",
+        bar_format=layout,
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    )
 
 
 @contextmanager
