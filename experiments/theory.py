@@ -7,41 +7,47 @@ params.yaml with LATENT_DIM latents and `bernoulli` four times, from the same se
 images in the same order: with beta = 0, 1 and 4, and as a deterministic autoencoder. Writes
 OUT/theory.json and OUT/images/theory_*.png. Distances between images are RMSE per pixel.
 
-A second call trains nothing: the checkpoints in .vaelab/checkpoints/DATASET/theory stay. They hold
-for the code that is loaded when training starts, so what measures and draws is imported late.
+A second call trains nothing: the checkpoints in .vaelab/checkpoints/DATASET/theory stay.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Ellipse
 from torch import Tensor
 
 from vaelab import nets
 from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
+from vaelab.metrics.nearest import nearest
+from vaelab.metrics.variation import distance, sharpness
+from vaelab.metrics.wasserstein import PatchReference
+from vaelab.plotting.style import COLOURS, PALETTE, new_figure, save, show_sheet
 from vaelab.runtime.checkpoints import checkpoint_of
 from vaelab.runtime.errors import UserError
+from vaelab.runtime.outputs import write_json
+from vaelab.samplers.flow import Whitening, whitening_of
 from vaelab.settings import DatasetSettings, PosteriorName, load_settings
+from vaelab.studies.interpolate.measure import path_figures
+from vaelab.studies.interpolate.paths import path
 from vaelab.training.loop import train
+from vaelab.training.run import decisive
 from vaelab.training.validation import validate
-from vaelab.vae.device import select_device, select_precision
-from vaelab.vae.inference import BATCH, decode, device_of, encode
+from vaelab.vae.device import select_device
+from vaelab.vae.inference import decode, device_of, encode, encode_means
 from vaelab.vae.model import VAE, Posterior, VAEConfig
 from vaelab.vae.objective import kl_to_standard_normal
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from vaelab.metrics.wasserstein import PatchReference
+from vaelab.vae.pixels import to_floats
 
 LATENT_DIM = 16  # of 128 the shapes, drawn from 7 factors, would leave most unused
 SEED = 0  # of everything after training
@@ -63,12 +69,11 @@ class Variant(NamedTuple):
 
 
 VARIANTS = {
-    "beta_0": Variant("β = 0", "gaussian", 0.0, "#c0504d"),
-    "beta_1": Variant("β = 1", "gaussian", 1.0, "#2a6fbb"),
-    "beta_4": Variant("β = 4", "gaussian", 4.0, "#2e8b57"),
-    "point": Variant("Autoencoder", "point", 0.0, "#8a5fb0"),
+    "beta_0": Variant("β = 0", "gaussian", 0.0, PALETTE[4]),
+    "beta_1": Variant("β = 1", "gaussian", 1.0, PALETTE[1]),
+    "beta_4": Variant("β = 4", "gaussian", 4.0, PALETTE[2]),
+    "point": Variant("Autoencoder", "point", 0.0, PALETTE[3]),
 }
-VAES = [key for key, variant in VARIANTS.items() if variant.posterior == "gaussian"]
 
 log = logging.getLogger("vaelab")
 
@@ -98,29 +103,14 @@ def train_variant(key: str, settings: DatasetSettings, images: ImageArrays) -> V
     changed = {"beta": variant.beta, "free_bits": 0.0, "kl_warmup_epochs": 0.0}
     objective = settings.objective.model_copy(update=changed)
     seed = settings.train.seeds[0]
+    settings = settings.model_copy(update={"objective": objective})
     device = select_device(settings.train.device)
-    decisive = {
-        "data": images.meta.digest,
-        "config": config.model_dump(),
-        "objective": objective.model_dump(),
-        "train": settings.train.model_dump(exclude={"seeds"}),
-        "seed": seed,
-        "device": device.type,
-        "precision": str(select_precision(settings.train.precision, device)),
-    }
     log.info("%s", variant.name)
-    with checkpoint_of(decisive, f"{settings.dataset}/theory/{key}") as checkpoint:
-        result = train(
-            untrained(config, seed),
-            images,
-            objective,
-            settings.train,
-            seed,
-            device,
-            checkpoint,
-            lambda epoch: None,
-        )
-    return result.vae.eval().requires_grad_(False)
+    known_by = decisive(config, images, settings, seed)
+    with checkpoint_of(known_by, f"{settings.dataset}/theory/{key}") as checkpoint:
+        vae = untrained(config, seed)
+        train(vae, images, objective, settings.train, seed, device, checkpoint, lambda epoch: None)
+    return vae.eval().requires_grad_(False)
 
 
 # --- gradients through noise ---------------------------------------------------------------------
@@ -238,37 +228,11 @@ def measure_gradients(vae: VAE, images: Tensor) -> dict[str, Any]:
 # --- where the encodings lie ---------------------------------------------------------------------
 
 
-class FittedGaussian(NamedTuple):
-    """The Gaussian with the mean and the covariance of the aggregated posterior."""
-
-    mean: Tensor  # (d,)
-    root: Tensor  # (d, d): root @ root.T is the covariance
-
-    @classmethod
-    def to(cls, posterior: Posterior) -> FittedGaussian:
-        """posterior: of N images."""
-        from vaelab.metrics.aggregate import aggregate_moments
-
-        mean, covariance = aggregate_moments(posterior)
-        values, vectors = torch.linalg.eigh(covariance)
-        return cls(mean.float(), (vectors * values.clamp(min=0.0).sqrt()).float())
-
-    def sample(self, noise: Tensor) -> Tensor:
-        """noise: (n, d), standard normal. Returns (n, d)."""
-        return self.mean + self.nudge(noise)
-
-    def nudge(self, noise: Tensor) -> Tensor:
-        """Noise as wide as the encodings lie, in every direction."""
-        return noise @ self.root.T
-
-
 def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
     """posterior: of N images. What a point posterior has no figure for is None."""
-    from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
-
     kl = kl_to_standard_normal(*posterior)
     statistics = encoding_statistics(posterior, kl.mean(0))
-    spread = FittedGaussian.to(posterior).root.square().sum(1).sqrt()
+    spread = whitening_of(posterior).spread.square().sum(1).sqrt()
     found: dict[str, float | None] = {
         "radius": statistics.norm,  # 1 for the prior
         "sd_smallest": float(spread.min()),
@@ -277,7 +241,7 @@ def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
         "posterior_sd_median": float((0.5 * posterior.logvar).exp().median()),
     }
     if bool(posterior.logvar.isinf().any()):
-        return found | {"kl": None, "mutual_information": None, "marginal_kl_at_most": None}
+        return found | {"kl": None, "mutual_information": None, "marginal_kl_upper": None}
     aggregated = aggregated_posterior(posterior, seed=SEED)
     return found | {
         "kl": statistics.kl,
@@ -285,8 +249,8 @@ def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
         "mutual_information": aggregated.mutual_information,
         "mutual_information_ceiling": aggregated.ceiling,
         "images_per_code": math.exp(aggregated.ceiling - aggregated.mutual_information),
-        "marginal_kl_at_least": statistics.marginal_kl_lower,
-        "marginal_kl_at_most": aggregated.marginal_kl_upper,
+        "marginal_kl_lower": statistics.marginal_kl_lower,
+        "marginal_kl_upper": aggregated.marginal_kl_upper,
     }
 
 
@@ -299,28 +263,18 @@ def decoded(vae: VAE, z: Tensor) -> Tensor:
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
-@torch.no_grad()
 def round_trip(vae: VAE, images: Tensor) -> Tensor:
     """decode(encode(images)), for images in [0, 1] that are no data: (N, C, H, W) -> the same."""
-    parts = [
-        vae.decode_mean(vae.encode(part.to(device_of(vae))).mu).cpu()
-        for part in images.split(BATCH)
-    ]
-    return torch.cat(parts)
+    return decoded(vae, encode_means(vae, images))
 
 
 def miss(vae: VAE, images: Tensor) -> float:
     """Mean distance between images and their round trips. images: (N, C, H, W) in [0, 1]."""
-    from vaelab.metrics.variation import distance
-
     return float(distance(images, round_trip(vae, images)).mean())
 
 
 def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[str, float]:
     """images: (JUDGED, C, H, W) in [0, 1]."""
-    from vaelab.metrics.nearest import nearest
-    from vaelab.metrics.variation import sharpness
-
     return {
         "swd": reference.distance(images).mean,
         "nearest": float(nearest([images], train)[0].distance.mean()),
@@ -328,37 +282,36 @@ def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[
     }
 
 
-def nudged(vae: VAE, z: Tensor, fitted: FittedGaussian, noise: Tensor) -> Tensor:
+def nudged(vae: VAE, z: Tensor, encodings: Whitening, noise: Tensor) -> Tensor:
     """Images of z, nudged along `noise` by 0 and by each of NUDGES.
 
-    z, noise: (..., latent_dim). Returns (1 + len(NUDGES), ..., C, H, W).
+    z, noise: (..., latent_dim); noise is standard normal, and nudges are as wide as the encodings
+    lie, in every direction. Returns (1 + len(NUDGES), ..., C, H, W).
     """
-    return torch.stack([decoded(vae, z + size * fitted.nudge(noise)) for size in (0.0, *NUDGES)])
+    nudge = noise @ encodings.spread.T
+    return torch.stack([decoded(vae, z + size * nudge) for size in (0.0, *NUDGES)])
 
 
-def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, list[float]]:
+def measure_nudges(vae: VAE, z: Tensor, encodings: Whitening) -> dict[str, list[float]]:
     """By how far a nudge moves the image, and how far the image then is from its round trip.
 
     z: (n, latent_dim), encodings.
     """
-    from vaelab.metrics.variation import distance
-
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(SEED + 1))
-    images = nudged(vae, z, fitted, noise)
+    images = nudged(vae, z, encodings, noise)
     return {
         "change": distance(images, images[0]).mean(1).tolist(),
         "round_trip": [miss(vae, each) for each in images],
     }
 
 
-def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float | None]:
+def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float]:
     """images: (JUDGED, STEPS, C, H, W), paths of images."""
-    from vaelab.metrics.variation import sharpness
-    from vaelab.studies.interpolate.smoothness import mean_smoothness
-
+    figures = path_figures(images)
     middle, end = images[:, STEPS // 2], images[:, -1]
     return {
-        **mean_smoothness(images),
+        "step": float(distance(images[:, 1:], images[:, :-1]).double().mean()),
+        **{key: float(figures[key].double().nanmean()) for key in ("step_variation", "detour")},
         "middle_swd": reference.distance(middle).mean,
         "end_swd": reference.distance(end).mean,
         "middle_sharpness": float(sharpness(middle).mean() / sharpness(end).mean()),
@@ -370,8 +323,6 @@ def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float 
 
 def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """tests: (N, C, H, W); samples: sampler -> variant -> (N, C, H, W), from the same noise."""
-    from vaelab.plotting.style import new_figure, show_sheet
-
     figure = new_figure(2.6)
     panels = figure.subplots(1, len(samples))
     labels = ["Test images", *(VARIANTS[key].name for key in next(iter(samples.values())))]
@@ -383,10 +334,6 @@ def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> 
 
 def draw_encodings(posteriors: Mapping[str, Posterior], shown: int = 1500) -> Figure:
     """In the two dimensions in which each model's encodings lie widest, at a scale of its own."""
-    from matplotlib.patches import Circle, Ellipse
-
-    from vaelab.plotting.style import COLOURS, new_figure
-
     figure = new_figure(2.35)
     for axes, (key, posterior) in zip(
         figure.subplots(1, len(VARIANTS)), posteriors.items(), strict=True
@@ -411,8 +358,6 @@ def draw_encodings(posteriors: Mapping[str, Posterior], shown: int = 1500) -> Fi
 
 def draw_paths(paths: Mapping[str, Tensor]) -> Figure:
     """paths: name -> (P, STEPS, C, H, W), the first SHOWN_PATHS one below the other."""
-    from vaelab.plotting.style import new_figure, show_sheet
-
     figure = new_figure(3.15 * SHOWN_PATHS)
     rows = [images[pair] for pair in range(SHOWN_PATHS) for images in paths.values()]
     show_sheet(figure.subplots(), torch.cat(rows).numpy(), STEPS, list(paths) * SHOWN_PATHS)
@@ -421,11 +366,9 @@ def draw_paths(paths: Mapping[str, Tensor]) -> Figure:
 
 def draw_gradients(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
     """measured: when -> what measure_gradients returns."""
-    from vaelab.plotting.style import new_figure
-
     figure = new_figure(3.1)
     panels = figure.subplots(1, 2 * len(measured), sharey=True)
-    colours = dict(zip(ESTIMATORS, ("#2a6fbb", "#c0504d", "#d9a12b"), strict=True))
+    colours = dict(zip(ESTIMATORS, (PALETTE[1], PALETTE[4], "#d9a12b"), strict=True))
     cases = [(when, of) for when in measured for of in ("mu", "logvar")]
     for axes, (when, of) in zip(panels, cases, strict=True):
         found = measured[when]
@@ -447,8 +390,6 @@ def draw_nudges(
     measured: Mapping[str, Mapping[str, list[float]]], strips: Mapping[str, Tensor]
 ) -> Figure:
     """measured: variant -> what measure_nudges returns; strips: variant -> one encoding nudged."""
-    from vaelab.plotting.style import new_figure, show_sheet
-
     titles = {"change": "How far the image moves", "round_trip": "How far its round trip misses it"}
     figure = new_figure(6.2)
     panels = figure.subplot_mosaic([list(titles), ["strips", "strips"]], height_ratios=(1, 1.35))
@@ -475,33 +416,15 @@ def draw_nudges(
 # --- all of it -----------------------------------------------------------------------------------
 
 
-def finite(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """None for what is not, as a point posterior's KL."""
-    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
-
-
-def rounded(value: Any) -> Any:
-    """Floats to five digits, in whatever they are nested."""
-    if isinstance(value, dict):
-        return {key: rounded(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [rounded(each) for each in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
 def main(dataset: str, out: Path) -> None:
     settings = load_settings().of(dataset)
     images = ImageArrays.open(settings.data_dir)
     vaes = {key: train_variant(key, settings, images) for key in VARIANTS}
 
-    from vaelab.metrics.wasserstein import PatchReference
-    from vaelab.plotting.style import save
-    from vaelab.studies.interpolate.paths import path
-
     generator = torch.Generator().manual_seed(SEED)
     chosen = torch.randperm(len(images.test), generator=generator)[: 2 * JUDGED]
     pixels = images.test.images[chosen.numpy()]
-    tests = torch.from_numpy(pixels).float() / 255.0
+    tests = to_floats(pixels)
     noise = torch.randn(JUDGED, LATENT_DIM, generator=generator)
     reference, others = PatchReference(tests[:JUDGED], seed=SEED), tests[JUDGED:]
 
@@ -509,11 +432,11 @@ def main(dataset: str, out: Path) -> None:
         return {key: judge(each, reference, images.train.images) for key, each in sources.items()}
 
     posteriors = {key: encode(vae, images.train.images) for key, vae in vaes.items()}
-    fitted = {key: FittedGaussian.to(posterior) for key, posterior in posteriors.items()}
+    fitted = {key: whitening_of(posterior) for key, posterior in posteriors.items()}
     codes = {key: encode(vae, pixels).mu for key, vae in vaes.items()}
     reconstructions = {key: decoded(vae, codes[key][JUDGED:]) for key, vae in vaes.items()}
     prior = {key: decoded(vae, noise) for key, vae in vaes.items()}
-    gaussian = {key: decoded(vae, fitted[key].sample(noise)) for key, vae in vaes.items()}
+    gaussian = {key: decoded(vae, fitted[key].undo(noise)) for key, vae in vaes.items()}
 
     paths = {"Cross-fade": path(tests[:JUDGED].flatten(1), others.flatten(1), STEPS, "linear")}
     paths["Cross-fade"] = paths["Cross-fade"].unflatten(2, images.shape)
@@ -544,7 +467,7 @@ def main(dataset: str, out: Path) -> None:
         "latent_dim": LATENT_DIM,
         "epochs": settings.train.epochs,
         "bound": {
-            key: finite(vars(validate(vae, images.test.images, samples=4, seed=SEED)))
+            key: vars(validate(vae, images.test.images, samples=4, seed=SEED))
             for key, vae in vaes.items()
         },
         "encodings": {key: measure_encodings(posterior) for key, posterior in posteriors.items()},
@@ -560,7 +483,7 @@ def main(dataset: str, out: Path) -> None:
         "nudges": {"sizes": [0.0, *NUDGES], **nudges},
         "gradients": gradients,
     }
-    (out / "theory.json").write_text(json.dumps(rounded(measured), indent=2) + "\n")
+    write_json(out / "theory.json", measured)
     samplers = {"z ~ N(0, I)": prior, "z ~ a Gaussian fitted to the encodings": gaussian}
     figures = {
         "samples": draw_samples(others, samplers),

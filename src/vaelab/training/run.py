@@ -106,6 +106,6 @@ def _train_seed(
         result.save(folder)
         clock = {"seconds": result.seconds, "images_per_second": result.images_per_second}
         tracking.remember(run, folder / WEIGHTS, clock)
-        run.log_metrics({**result.metrics, **clock, "parameters": vae.parameter_count()})
+        run.log_metrics({"seconds": result.seconds, "parameters": vae.parameter_count()})
         run.log_artifact(folder / HISTORY)
     return result

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import theory
+from vaelab.samplers.flow import Whitening
 from vaelab.vae.model import VAE, Posterior, VAEConfig
 
 DRAWS = 40_000
@@ -74,17 +75,6 @@ def test_standardised_difference() -> None:
     assert float(apart.mean()) == pytest.approx(0.5 * 400**0.5, rel=0.05)
 
 
-def test_fitted_gaussian_has_the_moments_of_the_aggregated_posterior() -> None:
-    generator = torch.Generator().manual_seed(3)
-    mu = torch.randn(5000, 2, generator=generator) @ torch.tensor([[1.0, 0.8], [0.0, 0.5]])
-    posterior = Posterior(mu + 3.0, torch.tensor([0.0, -2.0]).expand(5000, 2))
-    draws = posterior.sample(generator)
-    found = theory.FittedGaussian.to(posterior)
-    samples = found.sample(torch.randn(50_000, 2, generator=generator))
-    torch.testing.assert_close(samples.mean(0), draws.mean(0), rtol=0.0, atol=0.06)
-    torch.testing.assert_close(samples.T.cov(), draws.T.cov(), rtol=0.06, atol=0.06)
-
-
 class LeftPixel(nn.Module):
     """An encoder whose mu is the left pixel of two, in [-1, 1], and whose logvar is 0."""
 
@@ -118,8 +108,8 @@ def test_round_trip_is_decode_of_encode_batch_by_batch() -> None:
 
 def test_nudges_grow_by_the_spread_of_the_encodings() -> None:
     vae = toy()
-    fitted = theory.FittedGaussian(torch.zeros(1), torch.tensor([[0.1]]))
-    images = theory.nudged(vae, torch.tensor([0.2]), fitted, torch.tensor([1.0]))
+    encodings = Whitening(torch.zeros(1), torch.tensor([[0.1]]), torch.tensor([[10.0]]))
+    images = theory.nudged(vae, torch.tensor([0.2]), encodings, torch.tensor([1.0]))
     sizes = torch.tensor([0.0, *theory.NUDGES])
     assert images.shape == (1 + len(theory.NUDGES), 1, 1, 2)
     torch.testing.assert_close(images[:, 0, 0, 1], torch.sigmoid(4.0 * (0.2 + 0.1 * sizes)))
