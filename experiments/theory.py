@@ -326,7 +326,6 @@ def main(dataset: str, out: Path) -> None:
 
     again = {key: decoded(vae, codes[key][JUDGED:]) for key, vae in vaes.items()}
     made = {"reconstructions": again, "prior": prior, "fitted_gaussian": gaussian}
-
     smooth, paths = walk(vaes, codes, tests, reference)
     nudges, strips = {}, {}
     for key, vae in vaes.items():

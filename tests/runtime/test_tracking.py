@@ -105,12 +105,6 @@ def test_a_run_holds_settings_data_set_and_tags(
     assert {tag.key: tag.value for tag in images.tags} == {"mlflow.data.context": "training"}
 
 
-def test_a_run_without_a_model_has_no_such_tag(root: Path, settings: DatasetSettings) -> None:
-    tags = read(root, finished(settings, model=None)).data.tags
-    assert "model" not in tags
-    assert "dvc_exp" not in tags
-
-
 def test_the_same_epoch_again_changes_nothing(root: Path, settings: DatasetSettings) -> None:
     with tracking.run("train_fc", settings, META, name="fc-z128", model="fc") as run:
         for _ in range(2):
@@ -147,11 +141,6 @@ def test_final_figures_and_artifacts(root: Path, settings: DatasetSettings, tmp_
     assert [item.path for item in listed] == ["compare/a.png"]
 
 
-def test_nothing_is_written_to_the_working_folder(root: Path, settings: DatasetSettings) -> None:
-    finished(settings)
-    assert not list(Path.cwd().iterdir())
-
-
 @pytest.mark.parametrize(
     ("exception", "status"),
     [(KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED"), (ZeroDivisionError, "FAILED")],
@@ -184,16 +173,6 @@ def test_resume_goes_on_in_the_same_run(root: Path, settings: DatasetSettings) -
     history = client_of(root).get_metric_history(first, "val_elbo")
     assert [point.step for point in history] == [1, 2, 3]
     assert read(root, first).info.status == "FINISHED"
-
-
-def test_a_run_that_goes_on_is_the_experiments_that_goes_on_with_it(
-    root: Path, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = finished(settings)
-    assert "dvc_exp" not in read(root, first).data.tags
-    monkeypatch.setenv("DVC_EXP_NAME", "late-riser")
-    assert finished(settings, resume=first) == first
-    assert read(root, first).data.tags["dvc_exp"] == "late-riser"
 
 
 def trained(settings: DatasetSettings, seed: int, weights: bytes) -> tuple[str, Path]:
