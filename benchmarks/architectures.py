@@ -28,7 +28,7 @@ from vaelab.data.arrays import ImageArrays
 from vaelab.nets import conv, fc
 from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.runtime.errors import UserError
-from vaelab.settings import LikelihoodName, Settings, load_settings
+from vaelab.settings import DatasetSettings, LikelihoodName, load_settings
 from vaelab.training.loop import Trained, train
 from vaelab.vae.device import select_device
 from vaelab.vae.inference import encode
@@ -62,7 +62,7 @@ class Variant:
     train: dict[str, Any] = field(default_factory=dict)
     first_deviation: float = FIRST_DEVIATION  # of a learned scale
 
-    def config(self, settings: Settings, shape: tuple[int, int, int]) -> VAEConfig:
+    def config(self, settings: DatasetSettings, shape: tuple[int, int, int]) -> VAEConfig:
         if self.build is conv.build:
             return nets.configure("conv", settings.model, shape)
         fc = settings.model.fc.model_copy(update=self.fc)
@@ -87,7 +87,7 @@ VARIANTS = {
 
 
 def trained(
-    variant: Variant, images: ImageArrays, settings: Settings, device: torch.device
+    variant: Variant, images: ImageArrays, settings: DatasetSettings, device: torch.device
 ) -> Trained:
     seed = settings.train.seeds[0]
     torch.manual_seed(seed)
@@ -114,11 +114,11 @@ def main() -> None:
     parser.add_argument("--likelihood", choices=get_args(LikelihoodName), default="gaussian")
     options = parser.parse_args()
     logging.getLogger("vaelab").setLevel(logging.WARNING)
-    settings = load_settings()
+    settings = load_settings().of(options.dataset)
     settings = settings.model_copy(
         update={
             "model": settings.model.model_copy(update={"likelihood": options.likelihood}),
-            "train": settings.train.model_copy(update={"epochs": options.epochs}),
+            "train": settings.train.model_copy(update={"epochs": options.epochs, "min_steps": 0}),
         }
     )
     device = select_device(settings.train.device)
@@ -139,17 +139,16 @@ def main() -> None:
             sys.stdout.write(f"{name:26} diverged\n")
             sys.stdout.flush()
             continue
-        figures = result.metrics
         kl = kl_to_standard_normal(*encode(result.vae, images.val.images)).mean(0)
         sys.stdout.write(
             row.format(
                 name,
-                f"{figures['parameters']:,}",
-                f"{-figures['elbo']:.1f}",
-                f"{figures['kl']:.1f}",
+                f"{result.vae.parameter_count():,}",
+                f"{-result.metrics['val_elbo']:.1f}",
+                f"{result.metrics['val_kl']:.1f}",
                 int((kl < FAINT).sum()),
-                f"{figures['psnr']:.2f}",
-                f"{figures['images_per_second']:.0f}",
+                f"{result.metrics['val_psnr']:.2f}",
+                f"{result.images_per_second:.0f}",
             )
         )
         sys.stdout.flush()

@@ -59,6 +59,7 @@ def main() -> None:
     settings = load_settings(Path(__file__).parents[1] / "params.yaml")
     device = select_device(options.device)
 
+    once = {"epochs": 1, "min_steps": 0}
     speeds: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         images = noise(Path(scratch) / "noise", options.images)
@@ -73,7 +74,7 @@ def main() -> None:
                         nets.build(config),
                         images,
                         settings.objective,
-                        settings.train.model_copy(update={"epochs": 1, "precision": precision}),
+                        settings.train.model_copy(update=once | {"precision": precision}),
                         0,
                         device,
                         Checkpoint(folder),

@@ -1,34 +1,27 @@
-"""Experiments side by side: a Markdown table for each data set, from the metrics of `compare`.
+"""Experiments side by side: Markdown tables of what `compare` measured of each one's models.
 
     python experiments/results.py cifar10 bernoulli gaussian discretized_logistic
 
-The names are those of DVC experiments (`dvc exp show`), or any other revision; with several seeds
-the figures are means over them.
+The names are those of DVC experiments (`dvc exp show`), or any other revision; of several seeds a
+figure is mean ± standard deviation.
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import dvc.api
+import pandas as pd
 from dvc.exceptions import DvcException
 
-from vaelab.plotting.style import NAMES, SOURCE_NAMES
-from vaelab.report.common import format_number, markdown_table
+from vaelab.metrics.frame import mean, models_of, read_frame, spread
+from vaelab.metrics.measures import MEASURES, SOURCES
+from vaelab.report.render import label, markdown_table, show
+from vaelab.settings import ARCHITECTURES
 
-COLUMNS = {
-    "elbo": ("ELBO, nats/image", 1),
-    "iw_bound": ("IW bound", 1),
-    "bits_per_dim": ("bits/dim", 3),
-    "kl": ("rate, nats", 1),
-    "active_units": ("active units", 0),
-    "psnr": ("PSNR, dB", 2),
-    "ssim": ("SSIM", 3),
-    "probe_linear": ("linear probe", 3),
-}
-MODELS = ("fc", "conv", "pca")
-Metrics = Mapping[str, Mapping[str, float | None]]
+SHOWN = ("elbo", "iw_bound", "bits_per_dim", "kl", "active_units", "psnr", "ssim", "probe_linear")
+FLOOR = "floor"  # real test images
 
 
 def main() -> None:
@@ -38,49 +31,48 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("experiments", nargs="+", help="names of experiments, or revisions")
     options = parser.parse_args()
+    file = f"reports/{options.dataset}/compare/measures.csv"
     try:
         found = {
-            name: dvc.api.metrics_show(f"metrics/{options.dataset}/compare.json", rev=name)
+            name: read_frame(io.StringIO(dvc.api.read(file, rev=name)))
             for name in options.experiments
         }
-    except DvcException as error:
+    except (DvcException, OSError) as error:
         raise SystemExit(f"{error}; `dvc exp show` lists the experiments") from None
     sys.stdout.write(f"{measures(found)}\n\n{distances(found)}\n")
 
 
-def measures(found: Mapping[str, Metrics]) -> str:
-    """A row for each experiment and model; PCA, which is the same in all, once."""
-    shown = [(name, model) for name in found for model in MODELS[:2]]
-    shown.append((next(iter(found)), "pca"))
-    rows = [
-        ["" if model == "pca" else name, NAMES[model]]
-        + [
-            format_number(_rounded(found[name][model], key), digits)
-            for key, (_, digits) in COLUMNS.items()
-        ]
-        for name, model in shown
+def shown_rows(found: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
+    """Experiment and model: each one's architectures, and PCA, which is the same in all, once."""
+    trained = [
+        (name, model)
+        for name, figures in found.items()
+        for model in models_of(figures)
+        if model in ARCHITECTURES
     ]
-    return markdown_table(rows, ["", "", *(title for title, _ in COLUMNS.values())])
+    return [*trained, (next(iter(found)), "pca")]
 
 
-def distances(found: Mapping[str, Metrics]) -> str:
+def measures(found: Mapping[str, pd.DataFrame]) -> str:
+    rows = [
+        ["" if model == "pca" else name, label(model)]
+        + [show(spread(found[name], model, key), key) for key in SHOWN]
+        for name, model in shown_rows(found)
+    ]
+    return markdown_table(rows, ["", "", *(MEASURES[key].heading for key in SHOWN)])
+
+
+def distances(found: Mapping[str, pd.DataFrame]) -> str:
     """Sliced Wasserstein distance by source of the images."""
-    rows: list[list[str]] = []
-    for name, metrics in found.items():
-        swd = metrics["swd"]
-        rows += [
-            ["" if model == "pca" else name, NAMES[model]]
-            + [format_number(swd.get(f"{model}_{source}"), 0) for source in SOURCE_NAMES]
-            for model in MODELS[: 2 if rows else 3]
-        ]
-    floor = next(iter(found.values()))["swd"]["floor"]
-    table = markdown_table(rows, ["", "", *SOURCE_NAMES.values()])
-    return f"{table}\n\nReal test images: {format_number(floor, 0)}."
-
-
-def _rounded(row: Mapping[str, Any], key: str) -> float | None:
-    value = row[key]
-    return None if value is None else float(value)
+    sources = [source for source in SOURCES if source != FLOOR]
+    rows = [
+        ["" if model == "pca" else name, label(model)]
+        + [show(spread(found[name], model, "swd", source), "swd") for source in sources]
+        for name, model in shown_rows(found)
+    ]
+    table = markdown_table(rows, ["", "", *(SOURCES[source] for source in sources)])
+    floor = show(mean(next(iter(found.values())), "data", "swd", FLOOR), "swd")
+    return f"{MEASURES['swd'].label}\n\n{table}\n\n{SOURCES[FLOOR]}: {floor}."
 
 
 if __name__ == "__main__":

@@ -7,48 +7,53 @@ params.yaml with LATENT_DIM latents and `bernoulli` four times, from the same se
 images in the same order: with beta = 0, 1 and 4, and as a deterministic autoencoder. Writes
 OUT/theory.json and OUT/images/theory_*.png. Distances between images are RMSE per pixel.
 
-A second call trains nothing: the checkpoints in .vaelab/checkpoints/DATASET/theory stay. They hold
-for the code that is loaded when training starts, so what measures and draws is imported late.
+A second call trains nothing: the checkpoints in .vaelab/checkpoints/DATASET/theory stay.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Ellipse
 from torch import Tensor
 
+import gradients
 from vaelab import nets
 from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
+from vaelab.metrics.nearest import nearest
+from vaelab.metrics.variation import distance, sharpness
+from vaelab.metrics.wasserstein import PatchReference
+from vaelab.plotting.style import COLOURS, PALETTE, new_figure, save, show_sheet
 from vaelab.runtime.checkpoints import checkpoint_of
 from vaelab.runtime.errors import UserError
+from vaelab.runtime.outputs import write_json
+from vaelab.samplers.flow import Whitening, whitening_of
 from vaelab.settings import DatasetSettings, PosteriorName, load_settings
+from vaelab.studies.interpolate.measure import path_figures
+from vaelab.studies.interpolate.paths import path
 from vaelab.training.loop import train
+from vaelab.training.run import decisive
 from vaelab.training.validation import validate
-from vaelab.vae.device import select_device, select_precision
-from vaelab.vae.inference import BATCH, decode, device_of, encode
+from vaelab.vae.device import select_device
+from vaelab.vae.inference import decode, device_of, encode, encode_means
 from vaelab.vae.model import VAE, Posterior, VAEConfig
 from vaelab.vae.objective import kl_to_standard_normal
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from vaelab.metrics.wasserstein import PatchReference
+from vaelab.vae.pixels import to_floats
 
 LATENT_DIM = 16  # of 128 the shapes, drawn from 7 factors, would leave most unused
 SEED = 0  # of everything after training
 JUDGED = 800  # images of each set whose distance from real ones is measured
 STEPS = 11  # images of a path, both ends included
 NUDGES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # in standard deviations of the encodings
-DRAWS = 2000  # of the noise, for each image whose gradients are estimated
 GRADIENT_IMAGES = 8
 COLUMNS = 8  # of each half of the sheet of samples
 SHOWN_PATHS = 2
@@ -63,12 +68,11 @@ class Variant(NamedTuple):
 
 
 VARIANTS = {
-    "beta_0": Variant("β = 0", "gaussian", 0.0, "#c0504d"),
-    "beta_1": Variant("β = 1", "gaussian", 1.0, "#2a6fbb"),
-    "beta_4": Variant("β = 4", "gaussian", 4.0, "#2e8b57"),
-    "point": Variant("Autoencoder", "point", 0.0, "#8a5fb0"),
+    "beta_0": Variant("β = 0", "gaussian", 0.0, PALETTE[4]),
+    "beta_1": Variant("β = 1", "gaussian", 1.0, PALETTE[1]),
+    "beta_4": Variant("β = 4", "gaussian", 4.0, PALETTE[2]),
+    "point": Variant("Autoencoder", "point", 0.0, PALETTE[3]),
 }
-VAES = [key for key, variant in VARIANTS.items() if variant.posterior == "gaussian"]
 
 log = logging.getLogger("vaelab")
 
@@ -98,177 +102,24 @@ def train_variant(key: str, settings: DatasetSettings, images: ImageArrays) -> V
     changed = {"beta": variant.beta, "free_bits": 0.0, "kl_warmup_epochs": 0.0}
     objective = settings.objective.model_copy(update=changed)
     seed = settings.train.seeds[0]
+    settings = settings.model_copy(update={"objective": objective})
     device = select_device(settings.train.device)
-    decisive = {
-        "data": images.meta.digest,
-        "config": config.model_dump(),
-        "objective": objective.model_dump(),
-        "train": settings.train.model_dump(exclude={"seeds"}),
-        "seed": seed,
-        "device": device.type,
-        "precision": str(select_precision(settings.train.precision, device)),
-    }
     log.info("%s", variant.name)
-    with checkpoint_of(decisive, f"{settings.dataset}/theory/{key}") as checkpoint:
-        result = train(
-            untrained(config, seed),
-            images,
-            objective,
-            settings.train,
-            seed,
-            device,
-            checkpoint,
-            lambda epoch: None,
-        )
-    return result.vae.eval().requires_grad_(False)
-
-
-# --- gradients through noise ---------------------------------------------------------------------
-
-
-class Gradients(NamedTuple):
-    """Estimates of the gradient of E_q[f(z)], one from each of K draws; each (K, latent_dim)."""
-
-    mu: Tensor
-    logvar: Tensor
-
-
-ESTIMATORS = {
-    "pathwise": "reparameterised",
-    "score": "score function",
-    "baseline": "score function with a baseline",
-}
-SCORE_FUNCTIONS = ("score", "baseline")
-
-
-def gradient_estimates(
-    f: Callable[[Tensor], Tensor], posterior: Posterior, noise: Tensor
-) -> dict[str, Gradients]:
-    """Of E_q[f(z)], q = N(mu, exp(logvar)), by each of ESTIMATORS from the same draws.
-
-    f: (K, latent_dim) -> (K,), row by row; posterior: mu and logvar of one image, each
-    (latent_dim,); noise: (K, latent_dim), standard normal, K > 1.
-
-    `pathwise` differentiates f(mu + sigma * noise) (Kingma & Welling 2014, section 2.4; Rezende et
-    al. 2014). `score` is f(z) times the gradient of log q(z) (Williams 1992), for which f need not
-    be differentiable; `baseline` takes the mean of the other draws' f from f first, which leaves
-    the estimate unbiased (Kool et al. 2019).
-    """
-    mu, logvar = (row.expand_as(noise).clone().requires_grad_() for row in posterior)
-    values = f(mu + (0.5 * logvar).exp() * noise)
-    pathwise = Gradients(*torch.autograd.grad(values.sum(), (mu, logvar)))
-
-    values = values.detach().double().unsqueeze(1)
-    others = (values.sum() - values) / (len(values) - 1)
-    scores = noise.double() * (-0.5 * posterior.logvar).exp(), 0.5 * (noise.double().square() - 1)
-    return {
-        "pathwise": Gradients(*(each.double() for each in pathwise)),
-        "score": Gradients(*(values * score for score in scores)),
-        "baseline": Gradients(*((values - others) * score for score in scores)),
-    }
-
-
-def standardised_difference(a: Tensor, b: Tensor) -> Tensor:
-    """Difference of two estimators' means over its standard error; about N(0, 1) if they agree.
-
-    a, b: (K, d), from the same draws, pair by pair. Returns (d,).
-    """
-    difference = a - b
-    return difference.mean(0) / (difference.std(0) / math.sqrt(len(difference)))
-
-
-def measure_gradients(vae: VAE, images: Tensor) -> dict[str, Any]:
-    """How the estimators of the reconstruction term's gradient vary, and whether they agree.
-
-    images: (N, C, H, W) in [0, 1]. Variances are of one draw, mean over the images.
-    """
-    device = device_of(vae)
-    images = images.to(device)
-    with torch.no_grad():
-        encoded = vae.encode(images)
-    kl = kl_to_standard_normal(*encoded).mean(0)
-    generator = torch.Generator().manual_seed(SEED)
-    variances: dict[str, list[Tensor]] = {key: [] for key in ESTIMATORS}
-    gradients, apart = [], []
-    for image, mu, logvar in zip(images, *encoded, strict=True):
-
-        def distortion(z: Tensor, image: Tensor = image) -> Tensor:
-            raw = vae.decode(z)
-            return -vae.likelihood.log_prob(image.expand_as(raw), raw)
-
-        noise = torch.randn(DRAWS, vae.latent_dim, generator=generator).to(device)
-        estimates = gradient_estimates(distortion, Posterior(mu, logvar), noise)
-        both = {key: torch.cat(found, 1).cpu() for key, found in estimates.items()}
-        for key, found in both.items():
-            variances[key].append(found.var(0).view(2, -1))
-        gradients.append(both["pathwise"].mean(0))
-        apart += [standardised_difference(both[key], both["pathwise"]) for key in SCORE_FUNCTIONS]
-    differences = torch.cat(apart)
-    gradient = torch.stack(gradients)  # (N, 2 * latent_dim)
-    size = float(gradient.square().sum(1).mean().sqrt())
-    result: dict[str, Any] = {
-        "kl_per_dimension": kl.tolist(),
-        "gradient_norm": size,
-        "push_of_distortion": float(gradient[:, vae.latent_dim :].sum(1).mean()),  # on logvar
-        "pull_of_kl": float(
-            0.5 * (1.0 - encoded.logvar.exp()).sum(1).mean()
-        ),  # as far, if beta = 1
-        "difference_rms": float(differences.square().mean().sqrt()),  # 1 where they agree
-        "difference_within_1.96": float((differences.abs() < 1.96).double().mean()),  # 0.95
-    }
-    mean_variances = {key: torch.stack(rows).mean(0) for key, rows in variances.items()}
-    for key, variance in mean_variances.items():  # (2, latent_dim), of mu and of logvar
-        result[key] = {
-            "variance_of_mu": variance[0].tolist(),
-            "variance_of_logvar": variance[1].tolist(),
-            "relative_error": float(variance.sum().sqrt()) / size,  # of a single draw
-        }
-    for key in SCORE_FUNCTIONS:
-        pathwise, variance = mean_variances["pathwise"], mean_variances[key]
-        ratios = variance / pathwise
-        result[key] |= {
-            "ratio_of_mu": float(variance[0].sum() / pathwise[0].sum()),
-            "ratio_of_logvar": float(variance[1].sum() / pathwise[1].sum()),
-            "smallest_ratio": float(ratios.min()),
-            "largest_ratio": float(ratios.max()),
-        }
-    return result
+    known_by = decisive(config, images, settings, seed)
+    with checkpoint_of(known_by, f"{settings.dataset}/theory/{key}") as checkpoint:
+        vae = untrained(config, seed)
+        train(vae, images, objective, settings.train, seed, device, checkpoint, lambda epoch: None)
+    return vae.eval().requires_grad_(False)
 
 
 # --- where the encodings lie ---------------------------------------------------------------------
 
 
-class FittedGaussian(NamedTuple):
-    """The Gaussian with the mean and the covariance of the aggregated posterior."""
-
-    mean: Tensor  # (d,)
-    root: Tensor  # (d, d): root @ root.T is the covariance
-
-    @classmethod
-    def to(cls, posterior: Posterior) -> FittedGaussian:
-        """posterior: of N images."""
-        from vaelab.metrics.aggregate import aggregate_moments
-
-        mean, covariance = aggregate_moments(posterior)
-        values, vectors = torch.linalg.eigh(covariance)
-        return cls(mean.float(), (vectors * values.clamp(min=0.0).sqrt()).float())
-
-    def sample(self, noise: Tensor) -> Tensor:
-        """noise: (n, d), standard normal. Returns (n, d)."""
-        return self.mean + self.nudge(noise)
-
-    def nudge(self, noise: Tensor) -> Tensor:
-        """Noise as wide as the encodings lie, in every direction."""
-        return noise @ self.root.T
-
-
 def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
     """posterior: of N images. What a point posterior has no figure for is None."""
-    from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
-
     kl = kl_to_standard_normal(*posterior)
     statistics = encoding_statistics(posterior, kl.mean(0))
-    spread = FittedGaussian.to(posterior).root.square().sum(1).sqrt()
+    spread = whitening_of(posterior).spread.square().sum(1).sqrt()
     found: dict[str, float | None] = {
         "radius": statistics.norm,  # 1 for the prior
         "sd_smallest": float(spread.min()),
@@ -277,7 +128,7 @@ def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
         "posterior_sd_median": float((0.5 * posterior.logvar).exp().median()),
     }
     if bool(posterior.logvar.isinf().any()):
-        return found | {"kl": None, "mutual_information": None, "marginal_kl_at_most": None}
+        return found | {"kl": None, "mutual_information": None, "marginal_kl_upper": None}
     aggregated = aggregated_posterior(posterior, seed=SEED)
     return found | {
         "kl": statistics.kl,
@@ -285,8 +136,8 @@ def measure_encodings(posterior: Posterior) -> dict[str, float | None]:
         "mutual_information": aggregated.mutual_information,
         "mutual_information_ceiling": aggregated.ceiling,
         "images_per_code": math.exp(aggregated.ceiling - aggregated.mutual_information),
-        "marginal_kl_at_least": statistics.marginal_kl_lower,
-        "marginal_kl_at_most": aggregated.marginal_kl_upper,
+        "marginal_kl_lower": statistics.marginal_kl_lower,
+        "marginal_kl_upper": aggregated.marginal_kl_upper,
     }
 
 
@@ -299,28 +150,18 @@ def decoded(vae: VAE, z: Tensor) -> Tensor:
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
-@torch.no_grad()
 def round_trip(vae: VAE, images: Tensor) -> Tensor:
     """decode(encode(images)), for images in [0, 1] that are no data: (N, C, H, W) -> the same."""
-    parts = [
-        vae.decode_mean(vae.encode(part.to(device_of(vae))).mu).cpu()
-        for part in images.split(BATCH)
-    ]
-    return torch.cat(parts)
+    return decoded(vae, encode_means(vae, images))
 
 
 def miss(vae: VAE, images: Tensor) -> float:
     """Mean distance between images and their round trips. images: (N, C, H, W) in [0, 1]."""
-    from vaelab.metrics.variation import distance
-
     return float(distance(images, round_trip(vae, images)).mean())
 
 
 def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[str, float]:
     """images: (JUDGED, C, H, W) in [0, 1]."""
-    from vaelab.metrics.nearest import nearest
-    from vaelab.metrics.variation import sharpness
-
     return {
         "swd": reference.distance(images).mean,
         "nearest": float(nearest([images], train)[0].distance.mean()),
@@ -328,44 +169,65 @@ def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[
     }
 
 
-def nudged(vae: VAE, z: Tensor, fitted: FittedGaussian, noise: Tensor) -> Tensor:
+def judge_each(
+    made: Mapping[str, Tensor], reference: PatchReference, train: UInt8Array
+) -> dict[str, dict[str, float]]:
+    return {key: judge(images, reference, train) for key, images in made.items()}
+
+
+def nudged(vae: VAE, z: Tensor, encodings: Whitening, noise: Tensor) -> Tensor:
     """Images of z, nudged along `noise` by 0 and by each of NUDGES.
 
-    z, noise: (..., latent_dim). Returns (1 + len(NUDGES), ..., C, H, W).
+    z, noise: (..., latent_dim); noise is standard normal, and nudges are as wide as the encodings
+    lie, in every direction. Returns (1 + len(NUDGES), ..., C, H, W).
     """
-    return torch.stack([decoded(vae, z + size * fitted.nudge(noise)) for size in (0.0, *NUDGES)])
+    nudge = noise @ encodings.spread.T
+    return torch.stack([decoded(vae, z + size * nudge) for size in (0.0, *NUDGES)])
 
 
-def measure_nudges(vae: VAE, z: Tensor, fitted: FittedGaussian) -> dict[str, list[float]]:
+def measure_nudges(vae: VAE, z: Tensor, encodings: Whitening) -> dict[str, list[float]]:
     """By how far a nudge moves the image, and how far the image then is from its round trip.
 
     z: (n, latent_dim), encodings.
     """
-    from vaelab.metrics.variation import distance
-
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(SEED + 1))
-    images = nudged(vae, z, fitted, noise)
+    images = nudged(vae, z, encodings, noise)
     return {
         "change": distance(images, images[0]).mean(1).tolist(),
         "round_trip": [miss(vae, each) for each in images],
     }
 
 
-def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float | None]:
+def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float]:
     """images: (JUDGED, STEPS, C, H, W), paths of images."""
-    from vaelab.metrics.variation import distance, sharpness
-    from vaelab.studies.interpolate.measure import path_figures
-
+    figures = path_figures(images)
     middle, end = images[:, STEPS // 2], images[:, -1]
-    found = path_figures(images)
     return {
         "step": float(distance(images[:, 1:], images[:, :-1]).double().mean()),
-        "step_variation": float(found["step_variation"].double().nanmean()),
-        "detour": float(found["detour"].double().nanmean()),
+        **{key: float(figures[key].double().nanmean()) for key in ("step_variation", "detour")},
         "middle_swd": reference.distance(middle).mean,
         "end_swd": reference.distance(end).mean,
         "middle_sharpness": float(sharpness(middle).mean() / sharpness(end).mean()),
     }
+
+
+def walk(
+    vaes: Mapping[str, VAE], codes: Mapping[str, Tensor], tests: Tensor, reference: PatchReference
+) -> tuple[dict[str, dict[str, float]], dict[str, Tensor]]:
+    """From each of JUDGED test images to another: the figures, and the SHOWN_PATHS first paths.
+
+    codes: variant -> encodings of the tests, (2 * JUDGED, latent_dim).
+    """
+    fade = path(tests[:JUDGED].flatten(1), tests[JUDGED:].flatten(1), STEPS, "linear")
+    fade = fade.unflatten(2, tests.shape[1:])
+    figures, shown = {"cross_fade": measure_paths(fade, reference)}, {"Cross-fade": fade}
+    for key, vae in vaes.items():
+        images = decoded(vae, path(codes[key][:JUDGED], codes[key][JUDGED:], STEPS, "linear"))
+        figures[key] = measure_paths(images, reference)
+        figures[key]["middle_round_trip"] = miss(vae, images[:, STEPS // 2])
+        figures[key]["end_round_trip"] = miss(vae, images[:, -1])
+        shown[VARIANTS[key].name] = images[:SHOWN_PATHS]
+    return figures, shown
 
 
 # --- figures -------------------------------------------------------------------------------------
@@ -373,8 +235,6 @@ def measure_paths(images: Tensor, reference: PatchReference) -> dict[str, float 
 
 def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """tests: (N, C, H, W); samples: sampler -> variant -> (N, C, H, W), from the same noise."""
-    from vaelab.plotting.style import new_figure, show_sheet
-
     figure = new_figure(2.6)
     panels = figure.subplots(1, len(samples))
     labels = ["Test images", *(VARIANTS[key].name for key in next(iter(samples.values())))]
@@ -386,10 +246,6 @@ def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> 
 
 def draw_encodings(posteriors: Mapping[str, Posterior], shown: int = 1500) -> Figure:
     """In the two dimensions in which each model's encodings lie widest, at a scale of its own."""
-    from matplotlib.patches import Circle, Ellipse
-
-    from vaelab.plotting.style import COLOURS, new_figure
-
     figure = new_figure(2.35)
     for axes, (key, posterior) in zip(
         figure.subplots(1, len(VARIANTS)), posteriors.items(), strict=True
@@ -414,35 +270,9 @@ def draw_encodings(posteriors: Mapping[str, Posterior], shown: int = 1500) -> Fi
 
 def draw_paths(paths: Mapping[str, Tensor]) -> Figure:
     """paths: name -> (P, STEPS, C, H, W), the first SHOWN_PATHS one below the other."""
-    from vaelab.plotting.style import new_figure, show_sheet
-
     figure = new_figure(3.15 * SHOWN_PATHS)
     rows = [images[pair] for pair in range(SHOWN_PATHS) for images in paths.values()]
     show_sheet(figure.subplots(), torch.cat(rows).numpy(), STEPS, list(paths) * SHOWN_PATHS)
-    return figure
-
-
-def draw_gradients(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """measured: when -> what measure_gradients returns."""
-    from vaelab.plotting.style import new_figure
-
-    figure = new_figure(3.1)
-    panels = figure.subplots(1, 2 * len(measured), sharey=True)
-    colours = dict(zip(ESTIMATORS, ("#2a6fbb", "#c0504d", "#d9a12b"), strict=True))
-    cases = [(when, of) for when in measured for of in ("mu", "logvar")]
-    for axes, (when, of) in zip(panels, cases, strict=True):
-        found = measured[when]
-        order = np.argsort(found["kl_per_dimension"])[::-1]
-        for key, name in ESTIMATORS.items():
-            variance = np.array(found[key][f"variance_of_{of}"])[order]
-            axes.plot(range(1, len(order) + 1), variance, ".-", color=colours[key], label=name)
-        axes.set_yscale("log")
-        axes.set_title({"mu": f"{when}: μ", "logvar": f"{when}: log σ²"}[of], fontsize=9)
-        axes.set_xticks([1, len(order) // 2, len(order)])
-        axes.grid(axis="y", alpha=0.3)
-    panels[0].set_ylabel("variance of one draw's estimate")
-    figure.supxlabel("latent dimension, by its KL", fontsize=9)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 
@@ -450,8 +280,6 @@ def draw_nudges(
     measured: Mapping[str, Mapping[str, list[float]]], strips: Mapping[str, Tensor]
 ) -> Figure:
     """measured: variant -> what measure_nudges returns; strips: variant -> one encoding nudged."""
-    from vaelab.plotting.style import new_figure, show_sheet
-
     titles = {"change": "How far the image moves", "round_trip": "How far its round trip misses it"}
     figure = new_figure(6.2)
     panels = figure.subplot_mosaic([list(titles), ["strips", "strips"]], height_ratios=(1, 1.35))
@@ -478,99 +306,63 @@ def draw_nudges(
 # --- all of it -----------------------------------------------------------------------------------
 
 
-def finite(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """None for what is not, as a point posterior's KL."""
-    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
-
-
-def rounded(value: Any) -> Any:
-    """Floats to five digits, in whatever they are nested."""
-    if isinstance(value, dict):
-        return {key: rounded(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [rounded(each) for each in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
 def main(dataset: str, out: Path) -> None:
     settings = load_settings().of(dataset)
     images = ImageArrays.open(settings.data_dir)
     vaes = {key: train_variant(key, settings, images) for key in VARIANTS}
 
-    from vaelab.metrics.wasserstein import PatchReference
-    from vaelab.plotting.style import save
-    from vaelab.studies.interpolate.paths import path
-
-    generator = torch.Generator().manual_seed(SEED)
-    chosen = torch.randperm(len(images.test), generator=generator)[: 2 * JUDGED]
-    pixels = images.test.images[chosen.numpy()]
-    tests = torch.from_numpy(pixels).float() / 255.0
+    tested, generator = images.test.images, torch.Generator().manual_seed(SEED)
+    chosen = torch.randperm(len(tested), generator=generator)[: 2 * JUDGED]
+    pixels = tested[chosen.numpy()]
+    tests = to_floats(pixels)
     noise = torch.randn(JUDGED, LATENT_DIM, generator=generator)
     reference, others = PatchReference(tests[:JUDGED], seed=SEED), tests[JUDGED:]
 
-    def judged(sources: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
-        return {key: judge(each, reference, images.train.images) for key, each in sources.items()}
-
     posteriors = {key: encode(vae, images.train.images) for key, vae in vaes.items()}
-    fitted = {key: FittedGaussian.to(posterior) for key, posterior in posteriors.items()}
+    fitted = {key: whitening_of(posterior) for key, posterior in posteriors.items()}
     codes = {key: encode(vae, pixels).mu for key, vae in vaes.items()}
-    reconstructions = {key: decoded(vae, codes[key][JUDGED:]) for key, vae in vaes.items()}
     prior = {key: decoded(vae, noise) for key, vae in vaes.items()}
-    gaussian = {key: decoded(vae, fitted[key].sample(noise)) for key, vae in vaes.items()}
+    gaussian = {key: decoded(vae, fitted[key].undo(noise)) for key, vae in vaes.items()}
 
-    paths = {"Cross-fade": path(tests[:JUDGED].flatten(1), others.flatten(1), STEPS, "linear")}
-    paths["Cross-fade"] = paths["Cross-fade"].unflatten(2, images.shape)
-    smooth = {"cross_fade": measure_paths(paths["Cross-fade"], reference)}
+    again = {key: decoded(vae, codes[key][JUDGED:]) for key, vae in vaes.items()}
+    made = {"reconstructions": again, "prior": prior, "fitted_gaussian": gaussian}
+    smooth, paths = walk(vaes, codes, tests, reference)
+    nudges, strips = {}, {}
     for key, vae in vaes.items():
-        walked = path(codes[key][:JUDGED], codes[key][JUDGED:], STEPS, "linear")
-        walked_images = decoded(vae, walked)
-        smooth[key] = measure_paths(walked_images, reference)
-        smooth[key]["middle_round_trip"] = miss(vae, walked_images[:, STEPS // 2])
-        smooth[key]["end_round_trip"] = miss(vae, walked_images[:, -1])
-        paths[VARIANTS[key].name] = walked_images[:SHOWN_PATHS]
+        nudges[key] = measure_nudges(vae, codes[key][JUDGED:], fitted[key])
+        strips[key] = nudged(vae, codes[key][JUDGED], fitted[key], noise[0])
 
-    nudges = {
-        key: measure_nudges(vae, codes[key][JUDGED:], fitted[key]) for key, vae in vaes.items()
-    }
-    strips = {
-        key: nudged(vae, codes[key][JUDGED], fitted[key], noise[0]) for key, vae in vaes.items()
-    }
-
-    first = untrained(vaes["beta_1"].config, settings.train.seeds[0]).to(device_of(vaes["beta_1"]))
-    gradients = {
-        "untrained": measure_gradients(first.requires_grad_(False), others[:GRADIENT_IMAGES]),
-        "trained": measure_gradients(vaes["beta_1"], others[:GRADIENT_IMAGES]),
-    }
+    vae = vaes["beta_1"]
+    first = untrained(vae.config, settings.train.seeds[0]).to(device_of(vae)).requires_grad_(False)
+    both = {"untrained": first, "trained": vae}
+    noisy = {when: gradients.measure(vae, others[:GRADIENT_IMAGES]) for when, vae in both.items()}
 
     measured = {
         "dataset": dataset,
         "latent_dim": LATENT_DIM,
         "epochs": settings.train.epochs,
         "bound": {
-            key: finite(vars(validate(vae, images.test.images, samples=4, seed=SEED)))
-            for key, vae in vaes.items()
+            key: vars(validate(vae, tested, samples=4, seed=SEED)) for key, vae in vaes.items()
         },
         "encodings": {key: measure_encodings(posterior) for key, posterior in posteriors.items()},
         "generated": {
-            "real": judged({"test": others})["test"],
-            "reconstructions": judged(reconstructions),
-            "prior": judged(prior),
-            "fitted_gaussian": judged(gaussian),
+            "real": judge(others, reference, images.train.images),
+            **{key: judge_each(of, reference, images.train.images) for key, of in made.items()},
             "prior_round_trip": {key: miss(vae, prior[key]) for key, vae in vaes.items()},
             "fitted_round_trip": {key: miss(vae, gaussian[key]) for key, vae in vaes.items()},
         },
         "paths": smooth,
         "nudges": {"sizes": [0.0, *NUDGES], **nudges},
-        "gradients": gradients,
+        "gradients": noisy,
     }
-    (out / "theory.json").write_text(json.dumps(rounded(measured), indent=2) + "\n")
-    samplers = {"z ~ N(0, I)": prior, "z ~ a Gaussian fitted to the encodings": gaussian}
+    write_json(out / "theory.json", measured)
+    shown = {"z ~ N(0, I)": prior, "z ~ a Gaussian fitted to the encodings": gaussian}
     figures = {
-        "samples": draw_samples(others, samplers),
+        "samples": draw_samples(others, shown),
         "encodings": draw_encodings(posteriors),
         "paths": draw_paths(paths),
         "nudges": draw_nudges(nudges, strips),
-        "gradients": draw_gradients(gradients),
+        "gradients": gradients.draw(noisy),
     }
     for name, figure in figures.items():
         save(figure, out / "images" / f"theory_{name}.png")

@@ -1,4 +1,7 @@
-"""`dvc repro` on tiny settings in a temporary repository: what runs, and what is left behind."""
+"""`dvc repro` on tiny settings in a temporary repository: what runs, and what is left behind.
+
+The repository is the project's with a third architecture: one file of nets, its settings, a stage.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 from mlflow import MlflowClient
 from PIL import Image
 
 PROJECT = Path(__file__).parents[1]
 COPIED = ("src", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
-TRAINING = {"train_fc", "train_conv"}
-EVALUATION = {"compare", "interpolate", "latent_explore"}
-EVERY = {"download"} | TRAINING | EVALUATION
+MODELS = ("fc", "conv", "toy")
+TRAINING = {f"train_{model}" for model in MODELS}
+STUDIES = {"compare", "interpolate", "latent_explore"}
+AFTER_TRAINING = STUDIES | {"report"}
+EVERY = {"download"} | TRAINING | AFTER_TRAINING
 PARAMS = {
     "datasets": {
-        "shapes": {"source": "shapes", "image_size": 16, "count": 60},
+        "shapes": {"source": "shapes", "image_size": 16, "count": 300},
         "pictures": {"source": "image_folder", "path": "pictures", "image_size": 16},
     },
     "model": {
@@ -32,10 +38,12 @@ PARAMS = {
         "posterior": "gaussian",
         "fc": {"width": 8, "blocks": 1},
         "conv": {"width": 4},
+        "toy": {"depth": 1},
     },
     "objective": {"beta": 1.0, "free_bits": 0.0, "kl_warmup_epochs": 0, "kl_cycles": 1},
     "train": {
         "epochs": 2,
+        "min_steps": 0,
         "batch_size": 16,
         "flip": False,
         "optimiser": "muon",
@@ -79,6 +87,57 @@ PARAMS = {
 }
 
 
+TOY_NETS = """
+from torch import nn
+
+from vaelab.vae.model import VAE, VAEConfig
+
+
+def configure(model, shape):
+    return VAEConfig.of("toy", model, shape, model.toy.model_dump())
+
+
+def build(config):
+    channels, side, _ = config.shape
+    middle = [nn.Linear(config.latent_dim, config.latent_dim) for _ in range(config.net["depth"])]
+    encoder = nn.Sequential(
+        nn.AvgPool2d(4), nn.Flatten(), nn.Linear(channels * (side // 4) ** 2, 2 * config.latent_dim)
+    )
+    decoder = nn.Sequential(
+        *middle,
+        nn.Linear(config.latent_dim, channels * (side // 4) ** 2),
+        nn.Unflatten(1, (channels, side // 4, side // 4)),
+        nn.Upsample(scale_factor=4),
+    )
+    return VAE(config, encoder, decoder)
+"""
+TOY_SETTINGS = """class ToySettings(NetSettings):
+    label: ClassVar[str] = "Toy"
+
+    depth: Annotated[int, Field(ge=0, le=8)]
+
+
+class ModelSettings"""
+
+
+def add_toy(root: Path) -> None:
+    """What docs/architecture.md says that a third architecture takes, and nothing else."""
+    (root / "src" / "vaelab" / "nets" / "toy.py").write_text(TOY_NETS)
+    settings = root / "src" / "vaelab" / "settings" / "model.py"
+    text = settings.read_text().replace("class ModelSettings", TOY_SETTINGS)
+    settings.write_text(
+        text.replace("conv: ConvSettings\n", "conv: ConvSettings\n    toy: ToySettings\n")
+    )
+    stages = root / "src" / "stages"
+    script = (stages / "train_conv.py").read_text()
+    (stages / "train_toy.py").write_text(script.replace('"conv"', '"toy"'))
+    pipeline = (root / "dvc.yaml").read_text()
+    stage = pipeline[pipeline.index("  train_conv:") : pipeline.index("  compare:")]
+    (root / "dvc.yaml").write_text(
+        pipeline.replace("  compare:", stage.replace("conv", "toy") + "  compare:", 1)
+    )
+
+
 class Repository:
     """A copy of the project with its own settings, git history and stores."""
 
@@ -91,6 +150,7 @@ class Repository:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
+        add_toy(root)
         self.set_params()
         self._make_pictures()
         self._run("git", "init", "--quiet")
@@ -156,15 +216,27 @@ def outputs(dataset: str) -> list[str]:
         *(f"data/{dataset}/{split}.npy" for split in ("train", "val", "test")),
         *(
             f"models/{dataset}/{model}/seed_{seed}/{file}"
-            for model in ("fc", "conv")
+            for model in MODELS
             for seed in PARAMS["train"]["seeds"]
-            for file in ("weights.safetensors", "config.json", "run.json", "metrics.json")
+            for file in ("weights.safetensors", "config.json", "history.csv")
         ),
-        *(f"reports/{dataset}/{model}/history.csv" for model in ("fc", "conv")),
-        *(f"metrics/{dataset}/{name}.json" for name in ("fc", "conv", *EVALUATION)),
-        *(f"reports/{dataset}/{name}.md" for name in EVALUATION),
-        f"reports/{dataset}/compare/table.csv",
+        *(f"reports/{dataset}/{model}/history.csv" for model in MODELS),
+        *(f"metrics/{dataset}/{name}.json" for name in (*MODELS, *STUDIES)),
+        *(f"reports/{dataset}/{name}/measures.csv" for name in STUDIES),
+        *(f"reports/{dataset}/{name}/facts.json" for name in STUDIES),
+        *(f"reports/{dataset}/{name}.md" for name in STUDIES),
     ]
+
+
+def check_three_architectures(root: Path, dataset: str) -> None:
+    """Every page, metrics file and frame of figures has all three."""
+    for study in STUDIES:
+        figures = pd.read_csv(root / "reports" / dataset / study / "measures.csv")
+        assert set(MODELS) <= set(figures["model"]), study
+        page = (root / "reports" / dataset / f"{study}.md").read_text()
+        assert all(re.search(rf"\b{label}\b", page) for label in ("FC", "Conv", "Toy")), study
+        metrics = json.loads((root / "metrics" / dataset / f"{study}.json").read_text())
+        assert set(MODELS) <= set(metrics), study
 
 
 def check_mlflow(root: Path) -> None:
@@ -173,9 +245,10 @@ def check_mlflow(root: Path) -> None:
         experiment = client.get_experiment_by_name(dataset)
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id])
-        assert {run.data.tags["stage"] for run in runs} == TRAINING | EVALUATION
+        runs = [run for run in runs if run.data.tags["stage"] != "report"]
+        assert {run.data.tags["stage"] for run in runs} == TRAINING | STUDIES
         seeds = PARAMS["train"]["seeds"]
-        assert len(runs) == len(TRAINING) * len(seeds) + len(EVALUATION)
+        assert len(runs) == len(TRAINING) * len(seeds) + len(STUDIES)
         for run in runs:
             assert run.info.status == "FINISHED"
             assert run.data.params["model.latent_dim"] == "4"
@@ -183,7 +256,7 @@ def check_mlflow(root: Path) -> None:
             assert run.data.metrics
             assert client.list_artifacts(run.info.run_id)
         by_name = {run.info.run_name: run.info.run_id for run in runs}
-        for model in ("fc", "conv"):
+        for model in MODELS:
             for seed in seeds:
                 run_id = by_name[f"{model}-z4-s{seed}"]
                 history = client.get_metric_history(run_id, "val_elbo")
@@ -209,6 +282,8 @@ def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
         if not (repository.root / path).is_file()
     ]
     assert not missing
+    for dataset in ("shapes", "pictures"):
+        check_three_architectures(repository.root, dataset)
     check_mlflow(repository.root)
     kept_in_git = {"dvc.lock", "metrics/", "reports/"}
     assert {line.removeprefix("?? ") for line in repository.git_status()} == kept_in_git
@@ -217,32 +292,48 @@ def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
     assert "up to date" in repository.dvc("status")
 
     repository.set_params(model={"latent_dim": 3})
-    assert repository.repro("--glob", "*@shapes") == stages(TRAINING | EVALUATION, "shapes")
+    assert repository.repro("--glob", "*@shapes") == stages(TRAINING | AFTER_TRAINING, "shapes")
     config = json.loads((repository.root / "models/shapes/conv/seed_1/config.json").read_text())
     assert config["latent_dim"] == 3
-    assert {"fc-z3-s0", "conv-z3-s1", "compare-z3"} <= run_names(repository.root, "shapes")
+    assert {"fc-z3-s0", "conv-z3-s1", "toy-z3-s0"} <= run_names(repository.root, "shapes")
 
     repository.set_params(datasets={"pictures": PARAMS["datasets"]["pictures"] | {"seed": 1}})
     assert repository.repro("--glob", "download@*") == {"download@pictures"}
 
 
 STAND_IN = """
-import sys
+import hashlib, sys
 from pathlib import Path
 import yaml
 
-stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][Path(sys.argv[0]).stem]["do"]
+name, key = Path(sys.argv[0]).stem, sys.argv[1]
+stage = yaml.safe_load(Path("dvc.yaml").read_text().replace("${key}", key))["stages"][name]["do"]
+params = yaml.safe_load(Path("params.yaml").read_text())
+if name == "download":
+    for section in ("model", "objective", "train"):
+        params["datasets"][key].pop(section, None)
+digest = hashlib.sha256()
+for path in stage.get("params", []):
+    value = params
+    for part in path.split("."):
+        value = value[part]
+    digest.update(repr(value).encode())
+for path in stage["deps"]:
+    if not path.startswith("src/"):
+        for file in sorted(Path(path).rglob("*.txt")):
+            digest.update(file.read_bytes())
 for entry in [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]:
-    name = entry if isinstance(entry, str) else next(iter(entry))
-    path = Path(name.replace("${key}", sys.argv[1]))
+    path = Path(entry if isinstance(entry, str) else next(iter(entry)))
     path = path if path.suffix else path / "file.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(Path("params.yaml").read_text())
+    path.write_text(digest.hexdigest())
 """
 
 
 def test_the_graph_of_every_kind_of_change(tmp_path: Path) -> None:
-    """The pipeline as dvc.yaml has it, with stand-ins for the scripts, which take seconds each."""
+    """The pipeline as dvc.yaml has it, with stand-ins for the scripts, which take seconds each:
+    what they write depends on the settings and the files that dvc.yaml names, and on nothing else.
+    """
     repository = Repository(tmp_path)
     for stage in EVERY:
         (tmp_path / "src" / "stages" / f"{stage}.py").write_text(STAND_IN)
@@ -253,23 +344,36 @@ def test_the_graph_of_every_kind_of_change(tmp_path: Path) -> None:
     assert repository.git_status() == []
 
     repository.set_params(model={"latent_dim": 3})
-    assert repository.repro() == stages(TRAINING | EVALUATION, *both)
-    repository.set_params(model={"fc": {"width": 9, "blocks": 1}})
-    assert repository.repro("train_fc@shapes", "train_conv@shapes", "interpolate@shapes") == {
-        "train_fc@shapes",
-        "interpolate@shapes",
-    }
+    assert repository.repro() == stages(TRAINING | AFTER_TRAINING, *both)
+    repository.set_params(model={"toy": {"depth": 2}})
+    assert repository.repro("--glob", "*@shapes") == stages(
+        {"train_toy"} | AFTER_TRAINING, "shapes"
+    )
+    repository.set_params(compare={"samples": 5})
+    assert repository.repro("--glob", "*@shapes") == stages({"compare", "report"}, "shapes")
 
     repository.set_params()
     assert repository.repro() == set(), "earlier results come back from the cache"
     assert repository.git_status() == []
 
-    recipe = PARAMS["datasets"]["pictures"] | {"seed": 1}
-    repository.set_params(datasets={"pictures": recipe})
+    recipes = PARAMS["datasets"]
+    own_values = recipes["shapes"] | {"train": {"epochs": 3}}
+    repository.set_params(datasets={"shapes": own_values})
+    assert repository.repro() == stages(EVERY, "shapes")
+    repository.set_params(datasets={"pictures": recipes["pictures"] | {"seed": 1}})
     assert repository.repro() == stages(EVERY, "pictures")
     repository.set_params(datasets={"more": {"source": "shapes"}})
     assert repository.repro() == stages(EVERY, "more")
 
-    with (tmp_path / "src" / "vaelab" / "figures" / "compare.py").open("a") as file:
-        file.write("# a change\n")
-    assert repository.repro("--glob", "*@shapes") == {"compare@shapes"}
+    repository.set_params()
+    for code, runs in (
+        ("runtime/tracking.py", set()),
+        ("settings/load.py", set()),
+        ("report/render.py", {"report@shapes"}),
+        ("studies/compare/draw.py", {"compare@shapes"}),
+        ("nets/toy.py", stages({"train_toy"} | STUDIES, "shapes")),
+        ("nets/conv.py", stages({"train_fc", "train_conv"} | STUDIES, "shapes")),
+    ):
+        with (tmp_path / "src" / "vaelab" / code).open("a") as file:
+            file.write("# a change\n")
+        assert repository.repro("--glob", "*@shapes") == runs, code

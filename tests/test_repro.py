@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from vaelab.errors import UserError
 
 import repro
-from vaelab.errors import UserError
 
 PROJECT = Path(__file__).parents[1]
 NAMES = [f"{stage}@{name}" for stage in ("download", "compare") for name in ("shapes", "cifar10")]

@@ -26,6 +26,8 @@ from vaelab.runtime.errors import UserError
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
+SUFFIXES = {"images": "", "labels": "_labels", "factors": "_factors", "attributes": "_attributes"}
+
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
@@ -98,14 +100,13 @@ class ImageArrays:
 
 
 def _open_split(folder: Path, name: str, meta: Meta) -> Split:
-    def array(suffix: str) -> NDArray[Any]:
-        return np.load(folder / f"{name}{suffix}.npy", mmap_mode="r")
-
+    known = {"factors": meta.factor_names, "attributes": meta.attribute_names}
     return Split(
-        array(""),
-        array("_labels"),
-        array("_factors") if meta.factor_names else None,
-        array("_attributes") if meta.attribute_names else None,
+        **{
+            field: np.load(folder / f"{name}{suffix}.npy", mmap_mode="r")
+            for field, suffix in SUFFIXES.items()
+            if known.get(field, True)
+        }
     )
 
 
@@ -124,14 +125,8 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     for split_name in SPLITS:
-        split = splits[split_name]
-        arrays = {
-            "": split.images,
-            "_labels": split.labels,
-            "_factors": split.factors,
-            "_attributes": split.attributes,
-        }
-        for suffix, array in arrays.items():
+        for field, suffix in SUFFIXES.items():
+            array = getattr(splits[split_name], field)
             if array is not None:
                 array = np.ascontiguousarray(array)
                 np.save(folder / f"{split_name}{suffix}.npy", array)

@@ -20,12 +20,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
 from vaelab.data.arrays import Int64Array, UInt8Array
 from vaelab.runtime.errors import UserError
+from vaelab.runtime.progress import bar
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vaelab")
 
 Channels = Literal[1, 3]
 
@@ -157,7 +157,7 @@ def read_pictures(
     with (
         files.reader() as read,
         ThreadPoolExecutor() as pool,
-        tqdm(total=len(names), unit="images", leave=False, disable=None) as progress,
+        bar(len(names), "reading pictures", "img") as progress,
     ):
         for start in range(0, len(order), BATCH):
             batch = {}

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ def frame(*parts: Rows) -> pd.DataFrame:
     return figures.astype({"seed": "Int64", "value": "float64"})
 
 
-def read_frame(file: Path) -> pd.DataFrame:
+def read_frame(file: Path | IO[str]) -> pd.DataFrame:
     """What runtime.outputs.write_csv wrote of a frame."""
     figures = pd.read_csv(file, keep_default_na=False, na_values={"seed": [""], "value": [""]})
     return figures.astype({"seed": "Int64", "value": "float64"})

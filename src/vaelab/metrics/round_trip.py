@@ -1,6 +1,6 @@
 """Self-consistency of a VAE: whether encode(decode(z)) brings z back.
 
-    RoundTrip.of(encode(vae, images.train.images)).miss(z, encode_means(vae, decode(vae, z)))
+RoundTrip.of(encode(vae, images.train.images)).miss(z, encode_means(vae, decode(vae, z)))
 """
 
 from __future__ import annotations

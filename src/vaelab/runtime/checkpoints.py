@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import sys
@@ -19,13 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from vaelab.runtime import repository
 
-PACKAGES = [["data"], ["nets"], ["training"], ["vae"]]
-
-log = logging.getLogger("vaelab")
+PACKAGES = [["data"], ["nets"], ["training"], ["vae"]]  # whose code decides the weights
 
 
 class Checkpoint:
@@ -72,24 +68,14 @@ def checkpoint_of(decisive: Mapping[str, Any], name: str) -> Iterator[Checkpoint
     name: a folder to keep it under, such as `shapes/conv`. A second process that trains the very
     same thing waits for the first.
     """
-    home = repository.kept() / "checkpoints" / name
     fingerprint = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
     fingerprint.update(f"torch {torch.__version__}".encode())
     for source in _loaded_sources():
         fingerprint.update(source.read_bytes())
-    folder = home / fingerprint.hexdigest()[:16]
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_suffix(".lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        log.info("another process trains the same %s model; waiting for it to end", name)
-        lock.acquire()
-    try:
+    folder = repository.kept() / "checkpoints" / name / fingerprint.hexdigest()[:16]
+    with repository.held(folder.with_suffix(".lock"), f"another process trains the same {name}"):
         folder.mkdir(parents=True, exist_ok=True)
         yield Checkpoint(folder)
-    finally:
-        lock.release()
 
 
 def _loaded_sources() -> list[Path]:

@@ -24,10 +24,20 @@ REFRESH = 0.5  # seconds
 log = logging.getLogger("vaelab")
 
 
-def bar(total: float, name: str, unit: str) -> tqdm[NoReturn]:
-    """A bar that is gone when it is done; nothing where the errors' stream is no terminal."""
-    hidden = not sys.stderr.isatty()
-    return tqdm(total=total, desc=name, unit=unit, leave=False, disable=hidden)
+def bar(total: float | None, name: str, unit: str, layout: str | None = None) -> tqdm[NoReturn]:
+    """A bar that is gone when it is done; nothing where the errors' stream is no terminal.
+
+    layout: tqdm's bar_format, where it is not to show counts and a rate.
+    """
+    return tqdm(
+        total=total,
+        desc=name,
+        unit=unit,
+        unit_scale=unit == "B",
+        bar_format=layout,
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    )
 
 
 @contextmanager
@@ -46,12 +56,11 @@ def steps(stage: str, shares: Mapping[str, float]) -> Iterator[Callable[[str], N
         seconds = time.perf_counter() - started
         left = f", about {seconds * (whole / done - 1):.0f} s left" if done else ""
         log.info("%s %d/%d: %s%s", stage, number + 1, len(names), name, left)
-        moving.set_description(f"{stage}: {name}")
         moving.n = done
+        moving.set_description_str(f"{stage}: {name}")
 
     over = threading.Event()
-    with bar(whole, stage, "") as moving, logging_redirect_tqdm():
-        moving.bar_format = "{desc} |{bar}| {elapsed}"
+    with bar(whole, stage, "", "{desc} |{bar}| {elapsed}") as moving, logging_redirect_tqdm():
         thread = threading.Thread(target=_keep_moving, args=(moving, over), daemon=True)
         thread.start()
         try:

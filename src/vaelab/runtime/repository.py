@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+log = logging.getLogger("vaelab")
 
 
 def root() -> Path:
@@ -14,5 +21,24 @@ def root() -> Path:
 
 
 def kept() -> Path:
-    """`.vaelab/`: checkpoints and locks. DVC does not know it."""
+    """`.vaelab/`, unknown to DVC: checkpoints, locks, and notes on who trained which weights."""
     return root() / ".vaelab"
+
+
+@contextmanager
+def held(lock: Path, other: str) -> Iterator[None]:
+    """Let one process at a time do what the file `lock` stands for.
+
+    other: what a process does that has it, for the message of one that has to wait.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    file = FileLock(lock)
+    try:
+        file.acquire(blocking=False)
+    except Timeout:
+        log.info("%s; waiting for it to end", other)
+        file.acquire()
+    try:
+        yield
+    finally:
+        file.release()

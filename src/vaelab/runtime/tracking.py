@@ -1,7 +1,7 @@
 """MLflow: one run for each stage execution, one experiment for each data set.
 
     with tracking.run("train_conv", settings, meta, name="conv-z128", model="conv") as run:
-        run.log_epoch(1, {"val_elbo": -1840.2}, timestamp_ms)
+        run.log_metrics({"val_elbo": -1840.2}, step=1)
 
 The only file that knows MLflow. The store is an SQLite file and a folder of artifacts at the
 repository's root, also for a stage that runs in a queued experiment's temporary folder;
@@ -21,17 +21,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock
+from typing import Any
 
 from vaelab.data.arrays import Meta
 from vaelab.runtime import repository
 from vaelab.runtime.errors import UserError
 from vaelab.settings import DatasetSettings
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, at the import
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
 
 ARTIFACTS = "mlartifacts"
 DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
@@ -44,26 +45,21 @@ class Run:
         self._client = client
         self.id = run_id
 
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
-        """Log one point of each curve; the same call again changes nothing."""
-        self._log(metrics, epoch, timestamp_ms)
+    def log_metrics(
+        self, metrics: Mapping[str, float | None], step: int = 0, timestamp_ms: int | None = None
+    ) -> None:
+        """One point of each curve, or the final figures; the same call again changes nothing.
 
-    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
-        """Log the final figures; None stands for a figure that does not apply."""
-        self._log(metrics, 0, int(time.time() * 1000))
-
-    def _log(self, metrics: Mapping[str, float | None], step: int, timestamp_ms: int) -> None:
-        """What is not finite, as a point posterior's KL, is left out: not every store takes it."""
-        from mlflow.entities import Metric
-
-        self._client.log_batch(
-            self.id,
-            metrics=[
-                Metric(key, float(value), timestamp_ms, step)
-                for key, value in metrics.items()
-                if value is not None and math.isfinite(value)
-            ],
-        )
+        None stands for a figure that does not apply. What is not finite, as a point posterior's KL,
+        is left out too: not every store takes it.
+        """
+        when = timestamp_ms or int(time.time() * 1000)
+        points = [
+            Metric(key, float(value), when, step)
+            for key, value in metrics.items()
+            if value is not None and math.isfinite(value)
+        ]
+        self._client.log_batch(self.id, metrics=points)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or what lies in a folder, into the run's artifacts, under `folder`."""
@@ -90,12 +86,10 @@ def run(
     resume: the id of a run to go on with; a new one begins where the store does not have it.
     Raises UserError where the store cannot be used.
     """
-    from mlflow.exceptions import MlflowException
-
     with _readable_errors():
         client, experiment_id = _open_experiment(settings.dataset)
         tags = _tags(stage, settings, model, seed)
-        run_id = (resume and _reopen(client, resume, tags)) or _create(
+        run_id = (resume and _reopen(client, experiment_id, resume, tags)) or _create(
             client, experiment_id, settings, meta, name, tags
         )
     try:
@@ -107,22 +101,6 @@ def run(
             client.set_terminated(run_id, "KILLED" if stopped else "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except (MlflowException, sqlite3.Error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"MLflow's store {_uri()} cannot be used: {reason}") from error
-
-
-def prepare() -> None:
-    """Make the store ready for its UI: create or migrate it, and follow a moved repository."""
-    _open_store()
 
 
 def _tags(
@@ -150,10 +128,53 @@ def _tags(
     return {key: value for key, value in tags.items() if value is not None}
 
 
-def _training_runs(folder: Path) -> str | None:
-    weights = sorted(folder.glob("seed_*/*.safetensors"), key=lambda file: (len(str(file)), file))
-    known = [found for each in weights if (found := training_of(each))]
-    return ", ".join(each["mlflow_run_id"] for each in known) or None
+def _commit() -> str | None:
+    """The commit that the stage's code comes from; None outside git, or before the first one."""
+    if baseline := os.environ.get("DVC_EXP_BASELINE_REV"):
+        return baseline
+    command = ["git", "rev-parse", "--verify", "HEAD"]
+    with suppress(OSError):
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        return answer.stdout.strip() or None
+    return None
+
+
+def _create(
+    client: MlflowClient,
+    experiment_id: str,
+    settings: DatasetSettings,
+    meta: Meta,
+    name: str,
+    tags: dict[str, str],
+) -> str:
+    run_id: str = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+    params = [Param(key, str(value)) for key, value in settings.flat().items()]
+    client.log_batch(run_id, params=params)
+    images = Dataset(
+        name=meta.name,
+        digest=meta.digest[:DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps(meta.source),
+        profile=json.dumps({"shape": meta.shape, **meta.counts}),
+    )
+    context = "training" if "model" in tags else "evaluation"
+    client.log_inputs(run_id, [DatasetInput(images, [InputTag("mlflow.data.context", context)])])
+    return run_id
+
+
+def _reopen(
+    client: MlflowClient, experiment_id: str, run_id: str, tags: dict[str, str]
+) -> str | None:
+    """Set the run going again, as this process's; None where the store does not have it."""
+    if not client.search_runs([experiment_id], f"attributes.run_id = '{run_id}'"):
+        return None
+    client.update_run(run_id, status="RUNNING")
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    return run_id
+
+
+# --- which run trained which weights -------------------------------------------------------------
 
 
 def remember(run: Run, weights: Path, clock: Mapping[str, float]) -> None:
@@ -170,10 +191,7 @@ def remember(run: Run, weights: Path, clock: Mapping[str, float]) -> None:
 def training_of(weights: Path) -> dict[str, Any] | None:
     """What `remember` noted: `mlflow_run_id`, `seconds`, `images_per_second`; None if nothing."""
     note = _note_of(weights)
-    if not note.is_file():
-        return None
-    found: dict[str, Any] = json.loads(note.read_text())
-    return found
+    return json.loads(note.read_text()) if note.is_file() else None
 
 
 def _note_of(weights: Path) -> Path:
@@ -182,121 +200,72 @@ def _note_of(weights: Path) -> Path:
     return repository.kept() / "trained" / f"{digest[:32]}.json"
 
 
-def _create(
-    client: MlflowClient,
-    experiment_id: str,
-    settings: DatasetSettings,
-    meta: Meta,
-    name: str,
-    tags: dict[str, str],
-) -> str:
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
-    created = client.create_run(experiment_id, run_name=name, tags=tags)
-    run_id: str = created.info.run_id
-    client.log_batch(
-        run_id, params=[Param(key, str(value)) for key, value in settings.flat().items()]
-    )
-    images = Dataset(
-        name=meta.name,
-        digest=meta.digest[:DIGEST_LENGTH],
-        source_type="local",
-        source=json.dumps(meta.source),
-        profile=json.dumps({"shape": meta.shape, **meta.counts}),
-    )
-    context = "training" if "model" in tags else "evaluation"
-    client.log_inputs(run_id, [DatasetInput(images, [InputTag("mlflow.data.context", context)])])
-    return run_id
-
-
-def _reopen(client: MlflowClient, run_id: str, tags: dict[str, str]) -> str | None:
-    """Set the run going again, as this process's; None where the store does not have it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        known = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-    if known.info.lifecycle_stage != "active":
-        return None
-    client.update_run(run_id, status="RUNNING")
-    for key, value in tags.items():
-        client.set_tag(run_id, key, value)
-    return run_id
+def _training_runs(folder: Path) -> str | None:
+    weights = sorted(folder.glob("seed_*/*.safetensors"), key=lambda file: (len(str(file)), file))
+    known = [found for each in weights if (found := training_of(each))]
+    return ", ".join(each["mlflow_run_id"] for each in known) or None
 
 
 # --- the store -----------------------------------------------------------------------------------
+
+
+def prepare() -> None:
+    """Make the store ready for its UI: create or migrate it, and follow a moved repository."""
+    with _store():
+        pass
 
 
 def _uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository.root() / 'mlflow.db'}"
 
 
-def _open_store() -> MlflowClient:
-    """Two processes that make or migrate one database at once fail: a lock lets in one."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, at the import
-    from mlflow import MlflowClient
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    try:
+        yield
+    except (MlflowException, sqlite3.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"MLflow's store {_uri()} cannot be used: {reason}") from error
 
+
+@contextmanager
+def _store() -> Iterator[MlflowClient]:
+    """One process at a time: two that make or migrate one database at once fail."""
     for noisy in ("alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    lock = repository.kept() / "mlflow.lock"
-    lock.parent.mkdir(exist_ok=True)
-    with FileLock(lock):
+    with repository.held(repository.kept() / "mlflow.lock", "another process opens MLflow's store"):
         client = MlflowClient(_uri())
         client.search_experiments(max_results=1)
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             _follow_move()
-    return client
+        yield client
 
 
 def _open_experiment(name: str) -> tuple[MlflowClient, str]:
-    from mlflow.exceptions import MlflowException
-
-    client = _open_store()
-    location = None
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        location = (repository.root() / ARTIFACTS / name).as_uri()
-    try:
-        experiment_id: str = client.create_experiment(name, artifact_location=location)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    with _store() as client:
         known = client.get_experiment_by_name(name)
-        assert known is not None
-        experiment_id = known.experiment_id
+        if known is None:
+            here = not os.environ.get("MLFLOW_TRACKING_URI")
+            place = (repository.root() / ARTIFACTS / name).as_uri() if here else None
+            return client, client.create_experiment(name, artifact_location=place)
         if known.lifecycle_stage != "active":
-            client.restore_experiment(experiment_id)
-    return client, experiment_id
+            client.restore_experiment(known.experiment_id)
+        return client, known.experiment_id
 
 
 def _follow_move() -> None:
     """MLflow keeps absolute paths; make them those of the present root if the repository moved."""
     here = f"{(repository.root() / ARTIFACTS).as_uri()}/"
-    columns = {
-        "experiments": "artifact_location",
-        "runs": "artifact_uri",
-        "logged_models": "artifact_location",
-    }
+    places = (
+        "experiments.artifact_location",
+        "runs.artifact_uri",
+        "logged_models.artifact_location",
+    )
     with closing(sqlite3.connect(repository.root() / "mlflow.db")) as database, database:
-        for table, column in columns.items():
+        for table, column in (place.split(".") for place in places):
             tail = f"substr({column}, instr({column}, '/{ARTIFACTS}/') + {len(ARTIFACTS) + 2})"
             database.execute(
                 f"UPDATE {table} SET {column} = ? || {tail} "
                 f"WHERE {column} LIKE 'file://%/{ARTIFACTS}/%' AND {column} != ? || {tail}",
                 (here, here),
             )
-
-
-def _commit() -> str | None:
-    """The commit that the stage's code comes from; None outside git, or before the first one."""
-    if baseline := os.environ.get("DVC_EXP_BASELINE_REV"):
-        return baseline
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return answer.stdout.strip() or None

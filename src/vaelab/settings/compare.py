@@ -1,7 +1,5 @@
 """`compare`: what is measured and shown of the models side by side."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

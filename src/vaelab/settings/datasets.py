@@ -10,7 +10,9 @@ from vaelab.settings.fields import Fraction, ImageSize, PicturesPath, Section, S
 
 
 class SourceRecipe(Section):
-    """What every recipe may have: this data set's own values of other sections' settings."""
+    """What every recipe may have: this data set's own values of other sections' settings, which
+    load.py checks with the values that they stand for.
+    """
 
     model: dict[str, Any] = Field(default={})
     objective: dict[str, Any] = Field(default={})

@@ -1,12 +1,32 @@
 """What the sections of params.yaml are made of: strict, frozen models, and the kinds of values."""
 
-from __future__ import annotations
-
-import re
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+
+def meant(allowed: str) -> WrapValidator:
+    """Whatever is wrong with a value, `allowed` is what the message says may stand there."""
+
+    def check(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise ValueError(allowed) from None
+
+    return WrapValidator(check)
 
 
 def _float_from_text(value: object) -> object:
@@ -19,38 +39,45 @@ def _float_from_text(value: object) -> object:
     return value
 
 
-Float = Annotated[float, BeforeValidator(_float_from_text), Field(allow_inf_nan=False)]
-Fraction = Annotated[Float, Field(gt=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-ImageNumber = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-def _matching(pattern: str, meaning: str) -> AfterValidator:
-    """A text of this form; `meaning` is what a message says is allowed."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(meaning)
-        return value
-
-    return AfterValidator(check)
-
-
 def rising(numbers: list[int]) -> list[int]:
     if any(before >= after for before, after in pairwise(numbers)):
         raise ValueError("different numbers in rising order")
     return numbers
 
 
-Device = Annotated[
-    str, _matching(r"auto|cpu|cuda(:([0-9]|[1-9][0-9]))?|mps", "auto, cpu, cuda, cuda:N or mps")
-]
-Url = Annotated[str, _matching(r"https?://\S+", "an address that begins with http:// or https://")]
-PicturesPath = Annotated[str, _matching(r"(?s).*\S.*", "the path of a folder or an archive")]
-PicturePath = Annotated[str, _matching(r"(?s).*\S.*", "the path of a picture")]
+Float = Annotated[float, BeforeValidator(_float_from_text), Field(allow_inf_nan=False)]
+Fraction = Annotated[Float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+ImageNumber = Annotated[int, Field(ge=0, lt=2**31)]
 ImageSize = Annotated[int, Field(ge=16, le=512, multiple_of=4)]
-Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "64 of the digits 0-9 and a-f")]
+Device = Annotated[
+    str,
+    Field(pattern=r"^(auto|cpu|cuda(:([0-9]|[1-9][0-9]))?|mps)$"),
+    meant("auto, cpu, cuda, cuda:N or mps"),
+]
+Url = Annotated[
+    str,
+    Field(pattern=r"^https?://\S+$"),
+    meant("an address that begins with http:// or https://"),
+]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), meant("64 of the digits 0-9 and a-f")]
+PicturesPath = Annotated[str, Field(pattern=r"\S"), meant("the path of a folder or an archive")]
+PicturePath = Annotated[str, Field(pattern=r"\S")]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, values: Any) -> Any:
+        """A mistyped name goes before all else: it is also the reason why another is missing."""
+        for name in values if isinstance(values, Mapping) else ():
+            if name not in cls.model_fields:
+                known = ", ".join(cls.model_fields)
+                raise PydanticCustomError(
+                    "unknown",
+                    "{name}: no such setting; allowed here: {known}",
+                    {"name": name, "known": known},
+                )
+        return values

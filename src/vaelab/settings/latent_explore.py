@@ -1,15 +1,13 @@
 """`latent_explore`: which regions, dimensions and directions are looked at."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from vaelab.settings.fields import Float, Section, Seed, rising
+from vaelab.settings.fields import Float, Section, Seed, meant, rising
 
 
-def told_apart(values: list[float]) -> list[float]:
+def _told_apart(values: list[float]) -> list[float]:
     if len({f"{value:g}" for value in values}) < len(values):  # as the outputs name them
         raise ValueError("numbers that differ within their first six digits")
     return values
@@ -24,7 +22,7 @@ def _named_once(directions: int | list[str]) -> int | list[str]:
 Multiples = Annotated[
     list[Annotated[Float, Field(gt=0, le=100)]],
     Field(min_length=1, max_length=6),
-    AfterValidator(told_apart),
+    AfterValidator(_told_apart),
 ]
 
 
@@ -33,7 +31,7 @@ class LatentExploreSettings(Section):
     shells: Annotated[
         list[Annotated[Float, Field(gt=0, lt=1)]],
         Field(min_length=1, max_length=6),
-        AfterValidator(told_apart),
+        AfterValidator(_told_apart),
     ]  # quantiles of the encodings' radius
     temperatures: Multiples
     deciles: Annotated[
@@ -46,7 +44,8 @@ class LatentExploreSettings(Section):
     directions: Annotated[
         Annotated[int, Field(ge=1, le=12)]
         | Annotated[list[str], Field(min_length=1, max_length=12)],
+        meant("a number from 1 to 12, or a list of 1 to 12 names of classes or attributes"),
         AfterValidator(_named_once),
-    ]  # how many, or the names of classes or attributes
+    ]
     mapped: Annotated[int, Field(ge=50, le=5_000)]  # test images on the map
     seed: Seed

@@ -9,30 +9,31 @@ with one line that names the key, its value and what is allowed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from reprlib import repr as short
 from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from vaelab.runtime.errors import UserError
 from vaelab.settings.compare import CompareSettings
-from vaelab.settings.datasets import (
-    OVERRIDES,
-    ImageFolderRecipe,
-    Recipe,
-    ShapesRecipe,
-    TorchvisionRecipe,
-)
+from vaelab.settings.datasets import OVERRIDES, Recipe
 from vaelab.settings.fields import Section
 from vaelab.settings.interpolate import InterpolateSettings
 from vaelab.settings.latent_explore import LatentExploreSettings
 from vaelab.settings.model import ModelSettings
 from vaelab.settings.training import ObjectiveSettings, TrainSettings
 
-RESERVED_NAMES = {"downloads"}  # data/downloads is the archives' folder
-DATASET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+def _free_name(name: str) -> str:
+    if name == "downloads" or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise ValueError(
+            f"{name!r} cannot be a data set's name; use small letters, digits, '-' and '_' "
+            "(and not 'downloads', which is the archives' folder)"
+        )
+    return name
 
 
 class Sections(Section):
@@ -47,17 +48,17 @@ class Sections(Section):
 
     @model_validator(mode="after")
     def _warmup(self) -> Sections:
-        cycle = self.train.epochs / self.objective.kl_cycles
-        warmup = self.objective.kl_warmup_epochs
-        if warmup > cycle:
+        warmup, cycles = self.objective.kl_warmup_epochs, self.objective.kl_cycles
+        if warmup > self.train.epochs / cycles:
             raise ValueError(
-                f"objective.kl_warmup_epochs is {warmup:g}; allowed: up to {cycle:g}, what "
-                "train.epochs leaves to each of objective.kl_cycles, or beta would not be reached"
+                f"objective.kl_warmup_epochs is {warmup:g}; allowed: up to "
+                f"{self.train.epochs / cycles:g}, what train.epochs leaves to each of "
+                "objective.kl_cycles, or beta would not be reached"
             )
-        if self.objective.kl_cycles > 1 and not warmup:
+        if cycles > 1 and not warmup:
             raise ValueError(
-                f"objective.kl_cycles is {self.objective.kl_cycles}; allowed: 1 where "
-                "objective.kl_warmup_epochs is 0, as there is nothing to repeat"
+                f"objective.kl_cycles is {cycles}; allowed: 1 where objective.kl_warmup_epochs "
+                "is 0, as there is nothing to repeat"
             )
         return self
 
@@ -65,17 +66,9 @@ class Sections(Section):
 class Settings(Sections):
     """The whole of params.yaml."""
 
-    datasets: Annotated[dict[str, Recipe], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _names(self) -> Settings:
-        for name in self.datasets:
-            if not DATASET_NAME.fullmatch(name) or name in RESERVED_NAMES:
-                raise ValueError(
-                    f"datasets: {name!r} cannot be a data set's name; use small letters, digits, "
-                    f"'-' and '_' (and not {', '.join(sorted(RESERVED_NAMES))!r})"
-                )
-        return self
+    datasets: Annotated[
+        dict[Annotated[str, AfterValidator(_free_name)], Recipe], Field(min_length=1)
+    ]
 
     def of(self, dataset: str) -> DatasetSettings:
         """The settings of one data set's stages: the file's, with the recipe's own before them.
@@ -140,14 +133,12 @@ class DatasetSettings(Sections):
         return dict(_flatten(tree))
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            pairs += _flatten(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs
+            yield f"{prefix}{key}", value
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -195,105 +186,65 @@ def load_settings(path: str | Path = "params.yaml") -> Settings:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds no settings; `git checkout {path}` brings them back")
+    section = ""
     try:
         settings = Settings.model_validate(tree)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_explain(error)}") from None
-    for dataset in settings.datasets:
-        try:
+        for dataset in settings.datasets:
+            section = f"datasets.{dataset}"
             settings.of(dataset)
-        except ValidationError as error:
-            raise UserError(f"{path}: datasets.{dataset}.{_explain(error)}") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {_explain(error, section)}") from None
     return settings
 
 
-RECIPES: dict[str, type[Section]] = {
-    source: recipe
-    for recipe in (ShapesRecipe, TorchvisionRecipe, ImageFolderRecipe)
+SOURCES = [
+    source
+    for recipe in get_args(get_args(Recipe)[0])
     for source in get_args(recipe.model_fields["source"].annotation)
-}
+]
 
 
-EITHER = {  # settings of one kind or another, and what is allowed
-    "model.sigma": "learned, or a number above 0 and up to 100",
-    "model.fc.width": "match_conv, or a whole number from 1 to 16384",
-    "interpolate.pairs": "a number of pairs from 1 to 12, or a list of 1 to 12 pairs of test image "
-    "numbers or files such as [[3, 14], [15, photo.jpg]]",
-    "interpolate.corners": "drawn, or four test image numbers or files such as [3, 14, 15, a.jpg]",
-    "latent_explore.directions": "a number from 1 to 12, or a list of 1 to 12 names of classes or "
-    "attributes",
-}
-
-
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, section: str = "") -> str:
     """The first of pydantic's complaints as one line, in the file's own terms.
 
-    A name that is unknown goes first: mistyped, it is also the reason why another is missing.
+    section: where in the file the settings stand that were refused, such as "datasets.mine".
     """
     complaints = error.errors(include_url=False)
-    first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
-    where = list(first["loc"])
-    if len(where) >= 3 and where[0] == "datasets":
-        del where[2]  # pydantic's mark of the recipe's kind
-    either = _either(where)
-    if either:
-        where = list(either.split("."))  # without pydantic's branches of the union
-    key = ".".join(str(part) for part in where)
-    found = f"{key} is {_short(first['input'])}; allowed:"
+    first = min(complaints, key=lambda complaint: complaint["type"] != "unknown")
+    where = [str(part) for part in first["loc"]]
+    if where[:1] == ["datasets"]:
+        del where[2:3]  # pydantic's mark of the recipe's kind
+    key = ".".join(filter(None, [section, *where]))
+    value, context = first["input"], first.get("ctx", {})
+    found = f"{key} is {short(value)}; allowed:"
     match first["type"]:
-        case "extra_forbidden":
-            text = f"{key}: no such setting; allowed here: {', '.join(_allowed(first['loc']))}"
+        case "unknown":
+            text = f"{key}.{first['msg']}".removeprefix(".")
         case "missing":
             text = f"{key} is missing"
         case "union_tag_not_found":
-            text = f"{key}.source is missing; allowed: {', '.join(RECIPES)}"
+            text = f"{key}.source is missing; allowed: {', '.join(SOURCES)}"
         case "union_tag_invalid":
-            text = f"{key}.source is {first['input']['source']!r}; allowed: {', '.join(RECIPES)}"
-        case "value_error" if not isinstance(first["input"], Mapping):
-            text = f"{found} {first['ctx']['error']}"
+            text = f"{key}.source is {value['source']!r}; allowed: {', '.join(SOURCES)}"
+        case "value_error" if first["loc"][-1:] == ("[key]",):
+            text = f"datasets: {context['error']}"
+        case "value_error" if isinstance(value, Mapping):  # of a section as a whole
+            text = ": ".join(filter(None, [key, str(context["error"])]))
         case "value_error":
-            reason = str(first["ctx"]["error"])
-            text = f"{key}: {reason}" if key else reason
+            text = f"{found} {context['error']}"
         case "model_type" | "dict_type" | "model_attributes_type":
             text = f"{found} a mapping of names to values"
         case "too_short":
-            text = (
-                f"{key} is {_short(first['input'])}; allowed: {first['ctx']['min_length']} or more"
-            )
+            text = f"{found} {context['min_length']} or more"
         case "too_long":
-            text = (
-                f"{key} has {first['ctx']['actual_length']}; allowed: {first['ctx']['max_length']}"
-            )
-        case _ if either:
-            text = f"{found} {EITHER[either]}"
+            text = f"{found} {context['max_length']} or fewer"
         case _:
-            rule = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-            text = f"{found} {rule}"
-    more = len({_either(complaint["loc"]) or complaint["loc"][:3] for complaint in complaints}) - 1
-    return f"{text} (and {more} more)" if more else text
-
-
-def _either(location: Sequence[int | str]) -> str:
-    """Which of EITHER a complaint is about; pydantic has one for each branch of the union."""
-    parts = [str(part) for part in location]
-    return next((path for path in EITHER if parts[: path.count(".") + 1] == path.split(".")), "")
-
-
-def _allowed(location: tuple[int | str, ...]) -> list[str]:
-    """The names of the settings that may stand where an unknown one stands."""
-    section: type[BaseModel] = Settings
-    parts = list(location[:-1])
-    if parts and parts[0] == "datasets":
-        section = RECIPES[str(parts[2])]
-        parts = []
-    for part in parts:
-        annotation = section.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        section = annotation
-    return list(section.model_fields)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+            rule = (
+                first["msg"]
+                .removeprefix("Input should be ")
+                .replace("valid integer", "whole number")
+            )
+            text = (
+                f"{found} {rule.replace('a valid boolean', 'true or false').replace('valid ', '')}"
+            )
+    return f"{text} (and {len(complaints) - 1} more)" if len(complaints) > 1 else text

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from vaelab.settings.fields import Float, Section
+from vaelab.settings.fields import Float, Section, meant
 
 LikelihoodName = Literal["bernoulli", "continuous_bernoulli", "gaussian", "discretized_logistic"]
 PosteriorName = Literal["gaussian", "point"]
@@ -20,22 +20,26 @@ class NetSettings(Section):
 class FCSettings(NetSettings):
     label: ClassVar[str] = "FC"
 
-    # match_conv: what gives FC as many parameters as Conv
-    width: Literal["match_conv"] | Annotated[int, Field(ge=1, le=16_384)]
+    width: Annotated[
+        Literal["match_conv"] | Annotated[int, Field(ge=1, le=16_384)],
+        meant("match_conv, or a whole number from 1 to 16384"),
+    ]  # match_conv: what gives FC as many parameters as Conv
     blocks: Annotated[int, Field(ge=0, le=16)]  # residual blocks in each net
 
 
 class ConvSettings(NetSettings):
     label: ClassVar[str] = "Conv"
 
-    # channels after the first halving; doubled at each one after
-    width: Annotated[int, Field(ge=1, le=1024)]
+    width: Annotated[int, Field(ge=1, le=1024)]  # channels after the first halving
 
 
 class ModelSettings(Section):
     latent_dim: Annotated[int, Field(ge=1, le=8192)]
     likelihood: LikelihoodName
-    sigma: Literal["learned"] | Annotated[Float, Field(gt=0, le=100)]  # of `gaussian`
+    sigma: Annotated[
+        Literal["learned"] | Annotated[Float, Field(gt=0, le=100)],
+        meant("learned, or a number above 0 and up to 100"),
+    ]  # of `gaussian`
     posterior: PosteriorName
     fc: FCSettings
     conv: ConvSettings

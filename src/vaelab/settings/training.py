@@ -1,7 +1,5 @@
 """`objective` and `train`: what is minimised, and how."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field

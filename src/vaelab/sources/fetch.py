@@ -2,8 +2,8 @@
 
     checksum = fetch(url, downloads_dir() / "cifar10" / "cifar-10-python.tar.gz", checksum="md5:…")
 
-A download grows in NAME.part and is renamed when it is whole and right. NAME.part.etag holds what
-identifies the version on the server, so that two versions are never joined.
+A download grows in NAME.part and gets its name when it is whole and right. One that broke off is
+continued only where its checksum is known, which would tell that two versions had been joined.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import textwrap
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import requests
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
 from vaelab.runtime import repository
 from vaelab.runtime.errors import UserError
+from vaelab.runtime.progress import bar
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vaelab")
 
 ATTEMPTS = 4  # in a row without a byte of progress
 BACKOFF = 1.0  # seconds before the second attempt, doubled before each one after
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
-TRY_AGAIN = {408, 429, 500, 502, 503, 504}
+TRY_AGAIN = {408, 416, 429, 500, 502, 503, 504}
 PIECE = 2**18  # bytes
+WEB_PAGE = "the server answered with a web page instead of the file"
 
 
 class _Refused(Exception):
@@ -57,13 +57,12 @@ def expanded(path: str) -> Path:
         raise UserError(f"{path}: there is no home folder {home} here; correct the path") from None
 
 
-def checksum_of(path: Path, algorithm: str = "sha256") -> str:
-    """Such as "sha256:2cf2…"."""
+def checksum_of(path: Path, like: str | None = None) -> str:
+    """Such as "sha256:2cf2…", or by the algorithm of another checksum."""
+    algorithm = (like or "sha256").partition(":")[0]
     with path.open("rb") as file:
-        digest = hashlib.file_digest(
-            file, lambda: hashlib.new(algorithm, usedforsecurity=False)
-        ).hexdigest()
-    return f"{algorithm}:{digest}"
+        digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return f"{algorithm}:{digest.hexdigest()}"
 
 
 def verified(path: Path, checksum: str | None) -> str:
@@ -71,7 +70,7 @@ def verified(path: Path, checksum: str | None) -> str:
 
     Raises UserError where the file has another.
     """
-    found = checksum_of(path, _algorithm(checksum))
+    found = checksum_of(path, checksum)
     if checksum not in (None, found):
         raise UserError(
             f"{path} is not the file that was asked for: expected {checksum}, found {found}; "
@@ -90,11 +89,13 @@ def fetch(url: str, target: Path, *, checksum: str | None = None) -> str:
     """
     if target.exists():
         return verified(target, checksum)
+    lock = target.with_name(f".{target.name}.lock")
     try:
-        with _only_one(target):
+        with repository.held(lock, f"another process fetches {target}"):
             if target.exists():
                 return verified(target, checksum)
-            found = _download(url, target, checksum)
+            log.info("fetching %s", url)
+            return _download(url, target, checksum)
     except _Refused as error:
         raise UserError(
             f"{url} could not be fetched: {error}; put the file at {target} by hand and run again "
@@ -102,21 +103,20 @@ def fetch(url: str, target: Path, *, checksum: str | None = None) -> str:
         ) from None
     except OSError as error:
         raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
-    return found
 
 
 def _download(url: str, target: Path, checksum: str | None) -> str:
     part = target.with_name(f"{target.name}.part")
-    validator = target.with_name(f"{target.name}.part.etag")
     if url.startswith("https://drive.google.com/"):
         _from_google_drive(url, part)
     else:
-        _over_http(url, part, validator, can_check=checksum is not None)
-    found = checksum_of(part, _algorithm(checksum))
-    validator.unlink(missing_ok=True)
-    if _is_web_page(part):
+        _over_http(url, part, resume=checksum is not None)
+    found = checksum_of(part, checksum)
+    with part.open("rb") as file:
+        begins = file.read(512).lstrip().lower()
+    if begins.startswith((b"<!doctype html", b"<html")):
         part.unlink()
-        raise _Refused("the server answered with a web page instead of the file")
+        raise _Refused(WEB_PAGE)
     if checksum not in (None, found):
         part.unlink()
         raise _Refused(f"what arrived has {found}, expected {checksum}")
@@ -124,12 +124,12 @@ def _download(url: str, target: Path, checksum: str | None) -> str:
     return found
 
 
-def _over_http(url: str, part: Path, validator: Path, *, can_check: bool) -> None:
+def _over_http(url: str, part: Path, *, resume: bool) -> None:
     """Bring `part` to its full length, in as many attempts as keep making progress."""
     best, failures = _size(part), 0
     while True:
         try:
-            return _transfer(url, part, validator, can_check=can_check)
+            return _transfer(url, part, resume=resume)
         except _Broken as error:
             failures = 1 if _size(part) > best else failures + 1
             best = max(best, _size(part))
@@ -137,79 +137,52 @@ def _over_http(url: str, part: Path, validator: Path, *, can_check: bool) -> Non
                 raise _Refused(f"{error} ({ATTEMPTS} attempts)") from None
             log.info("%s: %s; trying again", part.stem, error)
             time.sleep(BACKOFF * 2 ** (failures - 1))
-        except requests.RequestException as error:
-            raise _Refused(_one_line(error)) from None
 
 
-def _transfer(url: str, part: Path, validator: Path, *, can_check: bool) -> None:
-    """One attempt. Raises _Broken where another is worth it, _Refused where none is.
-
-    What is there is continued only where a join of two versions would be noticed: by the server,
-    which is told which version it was, or by the checksum.
-    """
-    version = validator.read_text() if validator.exists() else ""
-    start = _size(part) if version or can_check else 0
+def _transfer(url: str, part: Path, *, resume: bool) -> None:
+    """One attempt. Raises _Broken where another is worth it, _Refused where none is."""
+    start = _size(part) if resume else 0
     headers = {"Accept-Encoding": "identity"}  # the bytes as they are, so that lengths agree
     if start:
         headers["Range"] = f"bytes={start}-"
-        if version:
-            headers["If-Range"] = version
-    with (
-        _plain_connection_errors(),
-        requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response,
-    ):
-        length = int(response.headers.get("Content-Length", 0))
-        content_range = response.headers.get("Content-Range", "")
-        if response.status_code in TRY_AGAIN:
-            raise _Broken(f"HTTP {response.status_code} {response.reason}")
-        if response.status_code == 416 and start:
-            if content_range == f"bytes */{start}":
-                return
-            part.unlink()
-            raise _Broken("what was there is not the beginning of the file")
-        if response.status_code not in (200, 206):
-            raise _Refused(f"HTTP {response.status_code} {response.reason}")
-        if response.headers.get("Content-Type", "").startswith("text/html"):
-            raise _Refused("the server answered with a web page instead of the file")
-        if response.status_code == 200:
-            start = 0
-        elif not content_range.startswith(f"bytes {start}-"):
-            part.unlink()
-            raise _Broken("the server sent another range than was asked for")
-        validator.write_text(_version(response))
-        with (
-            part.open("ab" if start else "wb") as file,
-            _progress(part.stem, start, start + length if length else None) as progress,
-        ):
-            for piece in response.raw.stream(PIECE, decode_content=False):
-                file.write(piece)
-                progress.update(len(piece))
-
-
-def _version(response: requests.Response) -> str:
-    """What If-Range may name: a strong ETag, or else the date of the last change."""
-    etag = response.headers.get("ETag", "W/")
-    return response.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
-
-
-@contextmanager
-def _plain_connection_errors() -> Iterator[None]:
-    """Connection errors of requests, and of urllib3 while the body is read, as _Broken."""
     try:
-        yield
-    except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
-        inner = error.args[0] if error.args else error
-        cause = getattr(inner, "reason", inner)
-        match cause:
-            case NameResolutionError():
-                reason = "the host's name cannot be resolved (is there a network?)"
-            case NewConnectionError():
-                reason = f"the host cannot be reached ({str(cause).rsplit(': ', 1)[-1]})"
-            case _ if isinstance(error, requests.Timeout):
-                reason = "the host does not answer"
-            case _:
-                reason = f"the connection broke ({_one_line(cause)})"
-        raise _Broken(reason) from None
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            if response.status_code == 416:  # what is there is not the beginning of the file
+                part.unlink()
+            if not response.ok:
+                again = response.status_code in TRY_AGAIN
+                raise (_Broken if again else _Refused)(
+                    f"HTTP {response.status_code} {response.reason}"
+                )
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise _Refused(WEB_PAGE)
+            if response.status_code != 206:  # the server begins anew
+                start = 0
+            total = start + int(response.headers.get("Content-Length", 0))
+            with part.open("ab" if start else "wb") as file, _progress(part, total) as moving:
+                moving.update(start)
+                for piece in response.raw.stream(PIECE, decode_content=False):
+                    file.write(piece)
+                    moving.update(len(piece))
+    except (requests.RequestException, HTTPError) as error:
+        raise _told(error) from None
+
+
+def _told(error: requests.RequestException | HTTPError) -> _Broken | _Refused:
+    """A connection that failed, in plain words. HTTPError is urllib3's, while the body is read."""
+    if not isinstance(error, (requests.ConnectionError, requests.Timeout, HTTPError)):
+        return _Refused(_one_line(error))
+    inner = error.args[0] if error.args else error
+    match getattr(inner, "reason", inner):
+        case NameResolutionError():
+            reason = "the host's name cannot be resolved (is there a network?)"
+        case NewConnectionError() as cause:
+            reason = f"the host cannot be reached ({str(cause).rsplit(': ', 1)[-1]})"
+        case _ if isinstance(error, requests.Timeout):
+            reason = "the host does not answer"
+        case cause:
+            reason = f"the connection broke ({_one_line(cause)})"
+    return _Broken(reason)
 
 
 def _from_google_drive(url: str, part: Path) -> None:
@@ -219,11 +192,11 @@ def _from_google_drive(url: str, part: Path) -> None:
     except ImportError:
         raise _Refused("gdown, which Google Drive takes, is not installed: make extras") from None
 
-    with _progress(part.stem, 0, None) as progress:
+    with _progress(part, 0) as moving:
 
         def show(done: int, total: int | None) -> None:
-            progress.total = total
-            progress.update(done - progress.n)
+            moving.total = total
+            moving.update(done - moving.n)
 
         try:
             gdown.download(
@@ -239,36 +212,8 @@ def _from_google_drive(url: str, part: Path) -> None:
             raise _Refused(_one_line(error)) from None
 
 
-@contextmanager
-def _only_one(target: Path) -> Iterator[None]:
-    """Keep a second process from fetching the same file at the same time."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("waiting for another process, which is fetching %s", target)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _progress(name: str, start: int, total: int | None) -> tqdm[NoReturn]:
-    """A bar, on a terminal only."""
-    return tqdm(
-        desc=name, initial=start, total=total, unit="B", unit_scale=True, leave=False, disable=None
-    )
-
-
-def _is_web_page(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(512).lstrip().lower().startswith((b"<!doctype html", b"<html"))
-
-
-def _algorithm(checksum: str | None) -> str:
-    return "sha256" if checksum is None else checksum.partition(":")[0]
+def _progress(part: Path, total: int) -> tqdm[NoReturn]:
+    return bar(total or None, part.stem, "B")
 
 
 def _size(path: Path) -> int:
@@ -276,5 +221,4 @@ def _size(path: Path) -> int:
 
 
 def _one_line(error: object) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:199] + "…"
+    return textwrap.shorten(str(error), 200, placeholder="…")

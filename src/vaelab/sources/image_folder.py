@@ -30,7 +30,7 @@ from vaelab.settings import ImageFolderRecipe
 from vaelab.sources.fetch import downloads_dir, expanded, fetch, verified
 from vaelab.sources.source import Part, Source, held_out, shuffled
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vaelab")
 
 SUFFIXES = {
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm",

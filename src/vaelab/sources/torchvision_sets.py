@@ -7,7 +7,6 @@ its class would have put it, so that the class finds it whole and fetches nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +26,7 @@ CELEBA_CROP = 148  # of 178×218 pixels: the face, without much of what is aroun
 CELEBA_ATTRIBUTE = "Smiling"
 
 
-@dataclass(frozen=True)
-class _Archive:
+class _Archive(NamedTuple):
     url: str
     md5: str
     path: str  # below the set's folder of downloads
@@ -40,8 +38,7 @@ class _Opened(NamedTuple):
     attribute_names: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class _Set:
+class _Set(NamedTuple):
     """How one of torchvision's classes is fetched and read."""
 
     dataset: Any
@@ -54,10 +51,8 @@ def open_torchvision_set(recipe: TorchvisionRecipe) -> Source:
     chosen = SETS[recipe.source]
     root = downloads_dir() / recipe.source
     checksums = {
-        Path(archive.path).name: fetch(
-            archive.url, root / archive.path, checksum=f"md5:{archive.md5}"
-        )
-        for archive in chosen.archives(chosen.dataset)
+        Path(path).name: fetch(url, root / path, checksum=f"md5:{md5}")
+        for url, md5, path in chosen.archives(chosen.dataset)
     }
     with FileLock(root / ".unpacking.lock"):
         train, test = (
@@ -95,9 +90,6 @@ def _resized(images: UInt8Array, size: int | None) -> UInt8Array:
     return resized
 
 
-# --- CIFAR-10 and CIFAR-100 ----------------------------------------------------------------------
-
-
 def _cifar_archives(dataset: Any) -> list[_Archive]:
     return [_Archive(dataset.url, dataset.tgz_md5, dataset.filename)]
 
@@ -106,9 +98,6 @@ def _cifar(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
     opened = dataset(root, train=train, download=True)
     images = np.ascontiguousarray(opened.data.transpose(0, 3, 1, 2))
     return _Opened(_of_arrays(images, np.array(opened.targets, np.int64), size), opened.classes)
-
-
-# --- MNIST and Fashion-MNIST ---------------------------------------------------------------------
 
 
 def _mnist_archives(dataset: Any) -> list[_Archive]:
@@ -127,9 +116,6 @@ def _mnist(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
     return _Opened(_of_arrays(images, labels, size), opened.classes)
 
 
-# --- SVHN ----------------------------------------------------------------------------------------
-
-
 def _svhn_archives(dataset: Any) -> list[_Archive]:
     return [
         _Archive(url, md5, name)
@@ -142,9 +128,6 @@ def _svhn(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
     images = np.ascontiguousarray(opened.data)
     digits = [str(digit) for digit in range(10)]
     return _Opened(_of_arrays(images, opened.labels, size), digits)
-
-
-# --- CelebA --------------------------------------------------------------------------------------
 
 
 class _ZippedCelebA(datasets.CelebA):

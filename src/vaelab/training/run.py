@@ -88,7 +88,7 @@ def _train_seed(
         def log_epoch(epoch: Epoch) -> None:
             curves = epoch.row | {"images_per_second": epoch.images_per_second}
             del curves["epoch"]  # the curves' own axis
-            run.log_epoch(epoch.number, curves, epoch.finished_ms)
+            run.log_metrics(curves, epoch.number, epoch.finished_ms)
 
         torch.manual_seed(seed)
         vae = nets.build(config)
@@ -106,6 +106,6 @@ def _train_seed(
         result.save(folder)
         clock = {"seconds": result.seconds, "images_per_second": result.images_per_second}
         tracking.remember(run, folder / WEIGHTS, clock)
-        run.log_metrics({**result.metrics, **clock, "parameters": vae.parameter_count()})
+        run.log_metrics({"seconds": result.seconds, "parameters": vae.parameter_count()})
         run.log_artifact(folder / HISTORY)
     return result

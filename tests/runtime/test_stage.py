@@ -1,4 +1,4 @@
-"""How a stage's script ends."""
+"""How a stage's script ends: in words that a person can act on, and a status."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from stage import KILLED, OUT_OF_MEMORY, run_stage
 from vaelab.runtime.errors import UserError
+from vaelab.runtime.stage import KILLED, OUT_OF_MEMORY, run_stage
 
 
 @pytest.fixture

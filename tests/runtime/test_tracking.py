@@ -17,7 +17,7 @@ from vaelab.runtime import tracking
 from vaelab.runtime.errors import UserError
 from vaelab.settings import DatasetSettings, load_settings
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 META = Meta(
     name="shapes",
     source={"source": "shapes", "image_size": 32},
@@ -70,8 +70,8 @@ def finished(settings: DatasetSettings, **options: Any) -> str:
     """The id of a run with two epochs."""
     options = {"name": "conv-z128", "model": "conv"} | options
     with tracking.run("train_conv", settings, META, **options) as run:
-        run.log_epoch(1, SAMPLES, timestamp_ms=1_000)
-        run.log_epoch(2, SAMPLES, timestamp_ms=2_000)
+        run.log_metrics(SAMPLES, 1, 1_000)
+        run.log_metrics(SAMPLES, 2, 2_000)
     return run.id
 
 
@@ -105,17 +105,11 @@ def test_a_run_holds_settings_data_set_and_tags(
     assert {tag.key: tag.value for tag in images.tags} == {"mlflow.data.context": "training"}
 
 
-def test_a_run_without_a_model_has_no_such_tag(root: Path, settings: DatasetSettings) -> None:
-    tags = read(root, finished(settings, model=None)).data.tags
-    assert "model" not in tags
-    assert "dvc_exp" not in tags
-
-
 def test_the_same_epoch_again_changes_nothing(root: Path, settings: DatasetSettings) -> None:
     with tracking.run("train_fc", settings, META, name="fc-z128", model="fc") as run:
         for _ in range(2):
-            run.log_epoch(1, {"val_elbo": -10.5, "val_kl": 2.0}, timestamp_ms=1_000)
-            run.log_epoch(2, {"val_elbo": -9.5, "val_kl": 3.0}, timestamp_ms=2_000)
+            run.log_metrics({"val_elbo": -10.5, "val_kl": 2.0}, 1, 1_000)
+            run.log_metrics({"val_elbo": -9.5, "val_kl": 3.0}, 2, 2_000)
     for key in SAMPLES:
         history = client_of(root).get_metric_history(run.id, key)
         assert [(point.step, point.timestamp) for point in history] == [(1, 1_000), (2, 2_000)]
@@ -124,7 +118,7 @@ def test_the_same_epoch_again_changes_nothing(root: Path, settings: DatasetSetti
 
 def test_what_is_not_finite_is_left_out(root: Path, settings: DatasetSettings) -> None:
     with tracking.run("train_fc", settings, META, name="fc-z128-s0", model="fc") as run:
-        run.log_epoch(1, {"val_elbo": float("-inf"), "val_psnr": 20.0}, timestamp_ms=1_000)
+        run.log_metrics({"val_elbo": float("-inf"), "val_psnr": 20.0}, 1, 1_000)
         run.log_metrics({"kl": float("inf"), "mse": float("nan"), "psnr": 21.0})
     assert read(root, run.id).data.metrics == {"val_psnr": 20.0, "psnr": 21.0}
 
@@ -145,11 +139,6 @@ def test_final_figures_and_artifacts(root: Path, settings: DatasetSettings, tmp_
     assert (folder / "compare" / "a.png").read_bytes() == b"a"
     listed = client_of(root).list_artifacts(run.id, "compare")
     assert [item.path for item in listed] == ["compare/a.png"]
-
-
-def test_nothing_is_written_to_the_working_folder(root: Path, settings: DatasetSettings) -> None:
-    finished(settings)
-    assert not list(Path.cwd().iterdir())
 
 
 @pytest.mark.parametrize(
@@ -179,40 +168,46 @@ def test_resume_goes_on_in_the_same_run(root: Path, settings: DatasetSettings) -
     with tracking.run("train_conv", other, META, name="x", model="conv", resume=first) as run:
         assert run.id == first
         assert read(root, first).info.status == "RUNNING"
-        run.log_epoch(2, SAMPLES, timestamp_ms=2_000)
-        run.log_epoch(3, SAMPLES, timestamp_ms=3_000)
+        run.log_metrics(SAMPLES, 2, 2_000)
+        run.log_metrics(SAMPLES, 3, 3_000)
     history = client_of(root).get_metric_history(first, "val_elbo")
     assert [point.step for point in history] == [1, 2, 3]
     assert read(root, first).info.status == "FINISHED"
 
 
-def test_a_run_that_goes_on_is_the_experiments_that_goes_on_with_it(
-    root: Path, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = finished(settings)
-    assert "dvc_exp" not in read(root, first).data.tags
-    monkeypatch.setenv("DVC_EXP_NAME", "late-riser")
-    assert finished(settings, resume=first) == first
-    assert read(root, first).data.tags["dvc_exp"] == "late-riser"
+def trained(settings: DatasetSettings, seed: int, weights: bytes) -> tuple[str, Path]:
+    """A model whose run is noted; its weights lie in the working folder."""
+    file = settings.model_dir("conv") / f"seed_{seed}" / "weights.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(weights)
+    name = f"conv-z4-s{seed}"
+    with tracking.run("train_conv", settings, META, name=name, model="conv", seed=seed) as run:
+        tracking.remember(run, file, {"seconds": 2.5})
+    return run.id, file
 
 
-def test_a_run_of_both_models_names_the_runs_that_trained_them(
+def test_a_run_of_several_models_names_the_runs_that_trained_them(
     root: Path, settings: DatasetSettings
 ) -> None:
-    trained = []
-    for seed in (2, 10):
-        folder = settings.model_dir("conv") / f"seed_{seed}"
-        folder.mkdir(parents=True)
-        name = f"conv-z4-s{seed}"
-        with tracking.run("train_conv", settings, META, name=name, model="conv", seed=seed) as run:
-            run.write_id(folder)
-        assert read(root, run.id).data.tags["seed"] == str(seed)
-        trained.append(run.id)
+    ids = [trained(settings, seed, b"%d" % seed)[0] for seed in (2, 10)]
+    assert [read(root, each).data.tags["seed"] for each in ids] == ["2", "10"]
     with tracking.run("compare", settings, META, name="compare-z4") as run:
         pass
     tags = read(root, run.id).data.tags
-    assert tags["conv_run"] == ", ".join(trained)
+    assert tags["conv_run"] == ", ".join(ids)
     assert "fc_run" not in tags
+
+
+def test_a_training_is_known_by_the_weights_own_bytes(
+    root: Path, settings: DatasetSettings
+) -> None:
+    run_id, file = trained(settings, 0, b"weights")
+    assert tracking.training_of(file) == {"mlflow_run_id": run_id, "seconds": 2.5}
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+    elsewhere = file.rename(file.with_name("moved"))
+    assert tracking.training_of(elsewhere) == {"mlflow_run_id": run_id, "seconds": 2.5}
+    elsewhere.write_bytes(b"other weights")
+    assert tracking.training_of(elsewhere) is None
 
 
 def _leave(client: MlflowClient, run_id: str) -> str:

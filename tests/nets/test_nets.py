@@ -1,8 +1,5 @@
-"""Both architectures: shapes, sizes, and the way to a folder and back."""
+"""The architectures: what goes in and comes out, and how large they are."""
 
-import json
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,6 @@ import torch
 from vaelab import nets
 from vaelab.nets.conv import sides
 from vaelab.nets.fc import Flat
-from vaelab.nets.saved import load_seeds, load_vae
 from vaelab.runtime.errors import UserError
 from vaelab.settings import (
     ARCHITECTURES,
@@ -21,10 +17,8 @@ from vaelab.settings import (
     ModelSettings,
     load_settings,
 )
-from vaelab.vae.likelihoods import LIKELIHOODS
-from vaelab.vae.model import CONFIG, VAE, WEIGHTS, VAEConfig, seed_dir
+from vaelab.vae.model import VAE, VAEConfig
 
-CPU = torch.device("cpu")
 NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
 
 
@@ -128,31 +122,8 @@ def test_architectures_differ_in_their_nets_only(architecture: str) -> None:
     assert vae.parameter_count() == sum(tensor.numel() for tensor in vae.state_dict().values())
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_save_and_load(architecture: str, likelihood: str, tmp_path: Path) -> None:
-    vae = build(architecture, likelihood=likelihood)
-    vae.save(seed_dir(tmp_path / "model", 0))
-    loaded = load_vae(tmp_path / "model", CPU)
-    assert loaded.config == vae.config
-    assert not loaded.training
-    assert not any(parameter.requires_grad for parameter in loaded.parameters())
-    saved = vae.state_dict()
-    assert list(loaded.state_dict()) == list(saved)
-    assert all(torch.equal(tensor, saved[name]) for name, tensor in loaded.state_dict().items())
-
-
-def test_the_models_of_all_seeds_are_loaded_in_their_order(tmp_path: Path) -> None:
-    for seed in (10, 2):
-        build("conv", latent_dim=seed).save(seed_dir(tmp_path, seed))
-    loaded = load_seeds(tmp_path, CPU)
-    assert {seed: vae.latent_dim for seed, vae in loaded.items()} == {2: 2, 10: 10}
-    assert list(loaded) == [2, 10]
-    assert load_vae(tmp_path, CPU).latent_dim == 2
-
-
 def model_settings(**change: object) -> ModelSettings:
-    settings = load_settings(Path(__file__).parents[1] / "params.yaml").model
+    settings = load_settings(Path(__file__).parents[2] / "params.yaml").model
     return settings.model_copy(update=change)
 
 
@@ -186,111 +157,3 @@ def test_a_point_posterior_is_its_mean() -> None:
     assert torch.equal(posterior.sample(), posterior.mu)
     assert not vae.stochastic
     assert build("conv").stochastic
-
-
-def test_a_seeds_own_folder_and_any_that_holds_a_model(tmp_path: Path) -> None:
-    for seed in (2, 10):
-        build("conv", latent_dim=seed).save(seed_dir(tmp_path, seed))
-    assert load_vae(seed_dir(tmp_path, 10), CPU).latent_dim == 10
-    assert load_vae(seed_dir(tmp_path, 10).rename(tmp_path / "mine"), CPU).latent_dim == 10
-
-
-def break_nothing_there(folder: Path) -> None:
-    (folder / CONFIG).unlink()
-
-
-def break_weights(folder: Path) -> None:
-    (folder / WEIGHTS).write_bytes(b"not weights")
-
-
-def break_weights_missing(folder: Path) -> None:
-    (folder / WEIGHTS).unlink()
-
-
-def break_config(folder: Path) -> None:
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"colour": "blue"}))
-
-
-def break_config_cut_short(folder: Path) -> None:
-    (folder / CONFIG).write_text("{")
-
-
-def break_config_bytes(folder: Path) -> None:
-    (folder / CONFIG).write_bytes(b"\xff\xfe")
-
-
-def break_net(folder: Path) -> None:
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"net": {}}))
-
-
-def break_agreement(folder: Path) -> None:
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"latent_dim": 7}))
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (break_nothing_there, "No such file or directory"),
-        (break_weights, "header"),
-        (break_weights_missing, "No such file or directory"),
-        (break_config, "(config.json is not what this version writes: colour: Extra inputs are"),
-        (break_config_cut_short, "(config.json is not what this version writes: Invalid JSON"),
-        (break_config_bytes, "(config.json is not what this version writes: Invalid JSON"),
-        (break_agreement, "(config.json and weights.safetensors do not fit together)"),
-        (break_net, "(config.json and weights.safetensors do not fit together)"),
-    ],
-)
-def test_a_broken_model_is_one_line(
-    damage: Callable[[Path], None], reason: str, tmp_path: Path
-) -> None:
-    folder = seed_dir(tmp_path / "models" / "cifar10" / "conv", 3)
-    build("conv").save(folder)
-    damage(folder)
-    with pytest.raises(UserError) as caught:
-        load_vae(folder.parent, CPU)
-    message = str(caught.value)
-    assert message.startswith(f"{folder} holds no readable model (")
-    assert reason in message
-    assert message.endswith("; `dvc repro train_conv@cifar10` makes it")
-    assert len(message.replace(str(folder), "")) < 200
-    assert "\n" not in message
-    with pytest.raises(UserError) as caught:
-        load_seeds(folder.parent, CPU)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("place", "command"),
-    [
-        ("models/cifar10/fc", "`dvc repro train_fc@cifar10` makes it"),
-        ("models/cifar10/fc/seed_7", "`dvc repro train_fc@cifar10` makes it"),
-        ("models/cifar10", None),
-        ("models/cifar10/mlp", None),
-        ("models/cifar10/conv/old", None),
-        ("old_models/cifar10/conv", None),
-        ("train/real", None),
-    ],
-)
-def test_only_a_stages_folder_has_a_command_that_makes_it(
-    place: str, command: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / place).mkdir(parents=True)
-    remedy = command or "name a folder such as models/shapes/conv"
-    line = f" holds no readable model (no seed_0 or other seed in it); {remedy}"
-    with pytest.raises(UserError, match=rf"^{re.escape(str(tmp_path / place) + line)}$"):
-        load_vae(tmp_path / place, CPU)
-    monkeypatch.chdir(tmp_path / place)
-    with pytest.raises(UserError, match=rf"^{re.escape('.' + line)}$"):
-        load_seeds(Path(), CPU)
-
-
-def test_a_lack_of_memory_is_no_broken_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    build("conv").save(seed_dir(tmp_path, 0))
-    monkeypatch.setattr(nets, "build", lambda config: torch.empty(10**17))
-    with pytest.raises(RuntimeError, match="memory"):
-        load_vae(tmp_path, CPU)

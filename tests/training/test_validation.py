@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vaelab import evaluation, inference, nets
-from vaelab.training.validation import bound, psnr
+from vaelab import nets
+from vaelab.training.validation import validate
+from vaelab.vae import inference
 from vaelab.vae.model import VAE, VAEConfig
 from vaelab.vae.objective import elbo_terms
+from vaelab.vae.pixels import psnr
 
 
 @pytest.fixture
@@ -38,18 +40,18 @@ def test_psnr_by_hand() -> None:
     assert psnr(0.0) == math.inf
 
 
-def test_bound_is_the_objective_of_all_images(vae: VAE, images: NDArray[np.uint8]) -> None:
-    result = bound(vae, images, samples=1, seed=4)
+def test_it_is_the_objective_of_all_images(vae: VAE, images: NDArray[np.uint8]) -> None:
+    result = validate(vae, images, samples=1, seed=4)
     floats = torch.from_numpy(images).float() / 255.0
     with torch.no_grad():
         terms = elbo_terms(vae, floats, torch.Generator().manual_seed(4))
         errors = vae.decode_mean(terms.posterior.mu) - floats
     assert result.elbo == pytest.approx(terms.elbo.mean().item(), rel=1e-5)
-    assert result.reconstruction == pytest.approx(terms.reconstruction.mean().item(), rel=1e-5)
-    assert result.kl == pytest.approx(terms.kl.mean().item(), rel=1e-5)
+    assert result.distortion == pytest.approx(terms.distortion.mean().item(), rel=1e-5)
+    assert result.rate == pytest.approx(terms.rate.mean().item(), rel=1e-5)
     assert result.mse == pytest.approx(errors.square().mean().item(), rel=1e-5)
     assert result.psnr == pytest.approx(-10 * math.log10(result.mse))
-    assert result.elbo == pytest.approx(-result.reconstruction - result.kl)
+    assert result.elbo == pytest.approx(-result.distortion - result.rate)
 
 
 def test_uneven_last_batch(
@@ -57,21 +59,20 @@ def test_uneven_last_batch(
 ) -> None:
     """23 images in batches of 7, 7, 7 and 2 give what one batch gives."""
     nn.init.constant_(vae.encoder[-1].bias, -30.0)  # type: ignore[index, union-attr, arg-type]
-    whole = bound(vae, images, samples=1, seed=0)  # sigma is exp(-15): the draws do not matter
-    monkeypatch.setattr(evaluation, "BATCH", 7)
+    whole = validate(vae, images, samples=1, seed=0)  # sigma is exp(-15): the draws do not matter
     monkeypatch.setattr(inference, "BATCH", 7)
     for form in (images, torch.from_numpy(images)):
-        parts = bound(vae, form, samples=1, seed=0)
+        parts = validate(vae, form, samples=1, seed=0)
         assert vars(parts) == pytest.approx(vars(whole), rel=1e-4)
 
 
 def test_a_tensor_is_as_good_as_an_array(vae: VAE, images: NDArray[np.uint8]) -> None:
-    array = bound(vae, images, samples=2, seed=1)
-    assert bound(vae, torch.from_numpy(images), samples=2, seed=1) == array
+    array = validate(vae, images, samples=2, seed=1)
+    assert validate(vae, torch.from_numpy(images), samples=2, seed=1) == array
 
 
 def test_seed_decides(vae: VAE, images: NDArray[np.uint8]) -> None:
-    one, same, other = (bound(vae, images, samples=1, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (validate(vae, images, samples=1, seed=seed) for seed in (1, 1, 2))
     assert one == same
     assert one.elbo != other.elbo
     assert one.mse == other.mse
@@ -109,16 +110,16 @@ def test_samples_average_the_distortion(images: NDArray[np.uint8]) -> None:
     deviation = math.sqrt((weights * (distortion - expected) ** 2).sum() / weights.sum())
 
     samples = 4000
-    result = bound(vae, images[:1], samples=samples, seed=0)
-    assert result.kl == 0.0
-    assert abs(result.reconstruction - expected) < 5 * deviation / math.sqrt(samples)
+    result = validate(vae, images[:1], samples=samples, seed=0)
+    assert result.rate == 0.0
+    assert abs(result.distortion - expected) < 5 * deviation / math.sqrt(samples)
 
 
 def test_nothing_is_left_to_differentiate(vae: VAE, images: NDArray[np.uint8]) -> None:
     """Training calls it between epochs: weights, gradients and its random state stay."""
     weights = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
     state = torch.get_rng_state()
-    bound(vae, images, samples=1, seed=0)
+    validate(vae, images, samples=1, seed=0)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in vae.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in vae.parameters())
