@@ -8,7 +8,6 @@ end, so a short last batch weighs what it should.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.vae.inference import batches, device_of
+from vaelab.vae.inference import batches, device_of, mean_of
 from vaelab.vae.model import VAE
 from vaelab.vae.objective import elbo_terms
+from vaelab.vae.pixels import psnr
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,6 @@ class Validation:
     rate: float  # KL(q(z|x) || p(z)), nats/image
     mse: float  # of the decoded posterior mean, pixels in [0, 1], lower is better
     psnr: float  # of that mse, dB, higher is better
-
-
-def psnr(mse: float) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error between images in [0, 1]."""
-    return math.inf if mse == 0.0 else -10.0 * math.log10(mse)
-
-
-def mean_of(parts: list[Tensor]) -> float:
-    """Of the values of all batches, in float64; on the CPU, for not every device has float64."""
-    return torch.cat(parts).cpu().double().mean().item()
 
 
 @torch.no_grad()

@@ -28,6 +28,11 @@ def batches(images: NDArray[np.uint8] | Tensor, device: torch.device) -> Iterato
         yield to_floats(pixels.to(device))
 
 
+def mean_of(parts: list[Tensor]) -> float:
+    """Of the values of all batches, in float64; on the CPU, for not every device has float64."""
+    return torch.cat(parts).cpu().double().mean().item()
+
+
 @torch.no_grad()
 def encode(vae: VAE, images: NDArray[np.uint8]) -> Posterior:
     """uint8 (N, C, H, W) -> mu and logvar, each (N, latent_dim), on the CPU."""
