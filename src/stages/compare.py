@@ -3,13 +3,13 @@
 python src/stages/compare.py cifar10
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from stage import run_stage
-from vaelab.data.arrays import ImageArrays
+from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.metrics.frame import flat, frame, rows
 from vaelab.metrics.inception import check_weights
 from vaelab.metrics.pca import fit_pca
@@ -24,7 +24,7 @@ from vaelab.studies.compare import generated as gen
 from vaelab.studies.compare import measure as ms
 from vaelab.studies.compare.draw import draw
 from vaelab.vae.device import select_device
-from vaelab.vae.inference import device_of
+from vaelab.vae.inference import device_of, encode
 from vaelab.vae.model import VAE, seed_dir
 
 SHARES = {"bounds and probes": 8.0, "samplers": 20.0, "generated images": 2.0}  # of each model
@@ -34,7 +34,7 @@ AFTER = {"PCA and the mean image": 7.0, "distances to real images": 9.0, "figure
 def main(dataset: str) -> None:
     settings = load_settings().of(dataset)
     options = settings.compare
-    weights = options.inception_weights and Path(options.inception_weights).expanduser()
+    weights = Path(options.inception_weights).expanduser() if options.inception_weights else None
     if weights:
         check_weights(weights)
     images = ImageArrays.open(settings.data_dir)
@@ -65,10 +65,9 @@ def main(dataset: str) -> None:
         table.append(rows("mean_image", ms.measure_mean_image(images)))
 
         step("distances to real images")
-        groups = {(each.model, each.seed): each.generated for each in every} | {
-            ("pca", None): gen.generate_by_pca(pca, codes, real, options.seed),
-            ("data", None): {gen.FLOOR: real.other},
-        }
+        groups: dict[gen.Key, Mapping[str, UInt8Array]] = {("data", None): {gen.FLOOR: real.other}}
+        groups |= {(each.model, each.seed): each.generated for each in every}
+        groups["pca", None] = gen.generate_by_pca(pca, codes, real, options.seed)
         judged, inception = gen.judge_all(real, groups, weights, options.seed, device)
         figures = frame(*table, *judged)
 
@@ -96,17 +95,15 @@ def compare(
     model, options = vae.config.architecture, settings.compare
     bounds, sampling, generating = (f"{NAMES[model]}, seed {seed}: {part}" for part in SHARES)
     step(bounds)
-    posteriors = ms.Posteriors.of(vae, images)
-    measured = ms.measure(vae, images, posteriors, options)
+    train, test = encode(vae, images.train.images), encode(vae, images.test.images)
+    measured = ms.measure(vae, images, train, test, options)
     step(sampling)
-    labels = images.train.labels
-    samplers = gen.fit_samplers(posteriors.train, labels, options, device_of(vae))
+    samplers = gen.fit_samplers(train, images.train.labels, options, device_of(vae))
     saved.save(samplers, seed_dir(settings.samplers_dir / model, seed))
     step(generating)
-    generated = gen.generate(vae, samplers, posteriors.test, real, options.seed)
-    of_classes = gen.generate_classes(vae, samplers.get("class"), options.seed)
+    generated = gen.generate(vae, samplers, test, real, options.seed)
     history = pd.read_csv(seed_dir(settings.model_dir(model), seed) / "history.csv")
-    return ms.Compared(vae, seed, measured, generated, of_classes, history)
+    return ms.Compared(vae, seed, measured, samplers, generated, history)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def probe(
     return Probe(
         linear=float((linear.predict(test_x).numpy() == test_y).mean()),
         knn=float(knn.score(test_x.numpy(), test_y)),
-        chance=chance_accuracy(train_labels, test_labels[scored]),
+        chance=chance_accuracy(train_labels, test_labels),
     )
 
 

@@ -35,15 +35,17 @@ def page(folder: Path) -> str:
     study = folder / "compare"
     figures, facts = read_frame(study / "measures.csv"), read_facts(study / "facts.json")
     models = [model for model in models_of(figures) if model not in FLOORS]
+    won = verdict(figures, models)
     return render(
         "compare.md.j2",
         facts=facts,
         models=models,
         value=partial(mean, figures),
         pictures={picture.stem for picture in study.glob("*.png")},
+        sources=SOURCES,
         untrained=untrained(figures, models, facts),
-        verdict=verdict(figures, models),
-        **table(figures, models, facts),
+        verdict=won,
+        **table(figures, models, won, facts["saturation"] is not None),
         **judged(figures, models),
         **findings(figures, models, facts["latent_dim"]),
     )
@@ -53,10 +55,10 @@ def untrained(
     figures: pd.DataFrame, models: Sequence[str], facts: dict[str, Any]
 ) -> dict[str, list[str]]:
     """Reason -> the models of which it holds; empty where all are trained."""
-    nothing = mean(figures, "mean_image", "psnr")
+    nothing = _value(figures, "mean_image", "psnr") + NEAR_MEAN
     reasons = {
-        "mean": [m for m in models if mean(figures, m, "psnr") < nothing + NEAR_MEAN],
-        "steep": [m for m, course in facts["validation"].items() if _is_steep(**course)],
+        "mean": [model for model in models if _value(figures, model, "psnr") < nothing],
+        "steep": [model for model, course in facts["validation"].items() if _is_steep(**course)],
         "steps": list(models) if facts["steps"] < FEW_STEPS else [],
     }
     return {reason: found for reason, found in reasons.items() if found}
@@ -70,90 +72,89 @@ def _is_steep(first: float, before_last: float, last: float) -> bool:
 def verdict(figures: pd.DataFrame, models: Sequence[str]) -> dict[str, Any]:
     """The two best by ELBO (by PSNR where there is no bound), and what lies between them.
 
-    `gaps`: of the ELBO and the PSNR, how far the first is above the second, and the paired test over
-    seeds; `times`: of the costs, the first's to the second's. Both empty of one model.
+    `gaps`: how far the first is above the second, and the paired test over seeds, of the ELBO and
+    the PSNR; `times`: the first's costs, as multiples of the second's. Both empty of one model.
     """
     score = "elbo" if mean(figures, models[0], "elbo") is not None else "psnr"
-    first, *others = sorted(models, key=lambda model: -(mean(figures, model, score) or 0.0))
-    found: dict[str, Any] = {"score": score, "first": first, "second": None, "gaps": {}}
-    if others:
-        second = others[0]
-        for key in ("elbo", "psnr"):
-            ends = mean(figures, first, key), mean(figures, second, key)
-            if None not in ends:
-                test = difference(figures, first, second, key)
-                found["gaps"][key] = {"by": ends[0] - ends[1], "test": test}
-        found["times"] = {
-            key: mean(figures, first, key) / mean(figures, second, key)
-            for key in ("macs", "parameters")
-        }
-        found["second"] = second
-    return found
+    ranked = sorted(models, key=lambda model: -_value(figures, model, score))
+    first, second = ranked[0], ranked[1] if len(ranked) > 1 else None
+    gaps, times = {}, {}
+    if second:
+        for key in dict.fromkeys((score, "psnr")):
+            gap = _value(figures, first, key) - _value(figures, second, key)
+            gaps[key] = {"by": gap, "test": difference(figures, first, second, key)}
+        for key in ("macs", "parameters"):
+            times[key] = _value(figures, first, key) / _value(figures, second, key)
+    return {"score": score, "first": first, "second": second, "gaps": gaps, "times": times}
 
 
-def table(figures: pd.DataFrame, models: Sequence[str], facts: dict[str, Any]) -> dict[str, Any]:
+def table(
+    figures: pd.DataFrame, models: Sequence[str], won: dict[str, Any], saturated: bool
+) -> dict[str, Any]:
     """The measures' table, which are left to table.csv, and which differ by more than chance."""
-    columns = [*models, "pca", "mean_image"]
     known = set(figures[figures["source"] == ""].dropna(subset="value")["measure"])
     wanted = [key for key in CANDIDATES if key in known]
-    if facts["saturation"] is not None:
+    if saturated:
         wanted = [key for key in wanted if key != "mutual_information"]
     shown = [key for key in MEASURES if key in wanted[:ROWS]]
+    columns = [*models, "pca", "mean_image"]
     cells = {key: {model: spread(figures, model, key) for model in columns} for key in shown}
-    first, second = verdict(figures, models)["first"], verdict(figures, models)["second"]
-    compared = [key for key in shown if MEASURES[key].better]
-    tests = {key: second and difference(figures, first, second, key) for key in compared}
+    ends = won["first"], won["second"]
+    tests = {
+        MEASURES[key].label: difference(figures, *ends, key)
+        for key in shown
+        if won["second"] and MEASURES[key].better
+    }
     return {
         "measures": measure_rows(shown, cells),
         "columns": ["", *map(label, columns)],
         "left_out": [MEASURES[key].label for key in MEASURES if key in known - set(shown)],
-        "differ": [MEASURES[k].label for k, test in tests.items() if test and test.exceeds_chance],
-        "alike": [
-            MEASURES[k].label for k, test in tests.items() if test and not test.exceeds_chance
-        ],
+        "differ": [name for name, test in tests.items() if test and test.exceeds_chance],
+        "alike": [name for name, test in tests.items() if test and not test.exceeds_chance],
     }
 
 
 def judged(figures: pd.DataFrame, models: Sequence[str]) -> dict[str, Any]:
     """A row for each source of images, a column for each judge and model; real images last."""
-    columns = [*models, "pca"]
+    columns, there = [*models, "pca"], set(figures["source"])
     judges = [key for key in JUDGES if mean(figures, "data", key, "floor") is not None]
     rows = []
     for source, name in SOURCES.items():
-        row = []
+        row = [name]
         for judge in judges:
             if source == "floor":
                 row += [show(mean(figures, "data", judge, "floor"), judge)] * len(columns)
             else:
                 row += best_bold(judge, [spread(figures, m, judge, source) for m in columns])
-        if source in set(figures["source"]):
-            rows.append([name, *row])
-    short = {"swd": "SWD", "fid": "FID", "kid": "KID"}
-    heads = [f"{short[judge]}, {label(model)}" for judge in judges for model in columns]
+        if source in there:
+            rows.append(row)
+    heads = [f"{judge.upper()}, {label(model)}" for judge in judges for model in columns]
     return {"generated": rows, "generated_columns": ["", *heads], "judges": judges}
 
 
 def findings(figures: pd.DataFrame, models: Sequence[str], latent_dim: int) -> dict[str, Any]:
     """What holds of the figures, for the template's conditions."""
-    value = partial(mean, figures)
-    floor = value("pca", "psnr")
-    best: dict[str, str] = {}
-    for model in models:
-        swd = {s: value(model, "swd", s) for s in SOURCES if s not in ("reconstruction", "floor")}
-        known = {source: found for source, found in swd.items() if found is not None}
-        nearest = min(known, key=known.__getitem__)
-        clear = known[nearest] < (1.0 - CLEARLY) * known["prior"]
-        best[model] = nearest if clear else "prior"
-    copies = min(value(model, "nearest", "flow") for model in models)
-    real = value("data", "nearest", "floor")
+    floor, real = _value(figures, "pca", "psnr"), _value(figures, "data", "nearest", "floor")
+    copies = min(_value(figures, model, "nearest", "flow") for model in models)
+    active = [mean(figures, model, "active_units") for model in models]
     return {
-        "below_pca": [model for model in models if value(model, "psnr") < floor],
-        "best_sampler": best,
-        "collapsed": any(
-            (value(m, "active_units") if value(m, "active_units") is not None else latent_dim)
-            < latent_dim
-            for m in models
-        ),
+        "below_pca": [model for model in models if _value(figures, model, "psnr") < floor],
+        "best_sampler": {model: _best_sampler(figures, model) for model in models},
+        "collapsed": any(count is not None and count < latent_dim for count in active),
         "closeness": "suspect" if copies < COPIES * real else "near" if copies < real else "far",
-        "sources": SOURCES,
     }
+
+
+def _best_sampler(figures: pd.DataFrame, model: str) -> str:
+    """The source nearest to real images; the prior where none is clearly nearer than it."""
+    distances = {source: mean(figures, model, "swd", source) for source in SOURCES}
+    distances.pop("reconstruction")
+    known = {source: found for source, found in distances.items() if found is not None}
+    nearest = min(known, key=known.__getitem__)
+    return nearest if known[nearest] < (1.0 - CLEARLY) * known["prior"] else "prior"
+
+
+def _value(figures: pd.DataFrame, model: str, measure: str, source: str = "") -> float:
+    found = mean(figures, model, measure, source)
+    assert found is not None, f"no {measure} of {model} {source}"
+    return found

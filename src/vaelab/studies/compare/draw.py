@@ -32,14 +32,14 @@ from vaelab.plotting.style import (
     to_rgb,
 )
 from vaelab.settings import CompareSettings
-from vaelab.studies.compare.generated import OF_A_CLASS, RECONSTRUCTION
+from vaelab.studies.compare.generated import OF_A_CLASS, RECONSTRUCTION, generate_classes
 from vaelab.studies.compare.measure import Compared, choose
 from vaelab.vae.inference import decode
 from vaelab.vae.pixels import psnr, to_floats, to_uint8
 
 LARGEST_CELL = 1.2  # inches: an image's side in a grid of few
 SMALLEST_KL = 1e-4  # nats; what is drawn lies at or above it
-ACROSS = 8  # samples beside another
+ACROSS = 12  # samples beside another
 EXTREMES = 5  # images of smallest error, and of largest
 BESIDE_NEAREST = 12  # samples, in the figure of their nearest training images
 SHOWN_CLASSES = 20
@@ -96,7 +96,11 @@ def draw(
             {model: [each.history for each in every] for model, every in compared.items()}
         ),
     }
-    of_classes = {m: each.of_classes for m, each in first.items() if each.of_classes is not None}
+    of_classes = {
+        model: generate_classes(each.vae, each.samplers["class"], options.seed)
+        for model, each in first.items()
+        if "class" in each.samplers
+    }
     if of_classes:
         names = [images.meta.class_names[label] for label in np.unique(train.labels)]
         drawn["classes"] = draw_classes(of_classes, names, OF_A_CLASS)
@@ -143,7 +147,7 @@ def draw_errors(
         for model, images in originals.items()
     }
     brightest = max(float(error.max()) for error in errors.values())
-    scale = matplotlib.colors.Normalize(0.0, brightest)
+    scale = matplotlib.colors.PowerNorm(0.5, 0.0, brightest)  # small errors are seen too
     colours = matplotlib.colormaps["magma"]
     half = len(next(iter(mse.values()))) // 2
     cell = min(0.8 * WIDTH / (2 * half), 0.8 * LARGEST_CELL)

@@ -1,8 +1,8 @@
 """Where latents are drawn from, and how far the images decoded from them lie from real ones.
 
     real = RealImages.of(images, settings.compare)
-    samplers = fit_samplers(posteriors.train, images.train.labels, settings.compare, device)
-    generated = generate(vae, samplers, posteriors.test, real, seed)
+    samplers = fit_samplers(train, images.train.labels, settings.compare, device)
+    generated = generate(vae, samplers, test, real, seed)
     judge(real, generated, device)["mixture"]["swd"]
 
 What is judged are the decoder's mean images in 8 bits, without the likelihood's pixel noise.
@@ -39,9 +39,12 @@ from vaelab.vae.inference import decode
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.pixels import to_floats, to_uint8
 
+Key = tuple[str, int | None]  # model, seed
 RECONSTRUCTION, FLOOR = "reconstruction", "floor"  # sources of images that are no samplers
 OF_A_CLASS = 10  # images
-NEAREST = 256  # images of a set, drawn at random, whose nearest training images are looked for
+NEAREST = (
+    256  # images of a set, drawn at random, as splits lie sorted by class, whose nearest are found
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,6 @@ class RealImages:
         reference, other = (images.test.images[rows.numpy()] for rows in (first, second))
         patches = PatchReference(to_floats(reference), seed=settings.seed)
         return cls(reference, other, second, patches, images.train.images)
-
-    def looked_at(self) -> Tensor:
-        """Which of n images are looked at for their nearest training image, the same of each set.
-
-        At random, as the splits lie sorted by class.
-        """
-        return torch.randperm(len(self.other), generator=torch.Generator().manual_seed(0))[:NEAREST]
 
 
 def fit_samplers(
@@ -121,10 +117,9 @@ def generate_by_pca(pca: PCA, train: Tensor, real: RealImages, seed: int) -> dic
     }
 
 
-def generate_classes(vae: VAE, sampler: Sampler | None, seed: int) -> UInt8Array | None:
-    """OF_A_CLASS images of one class after another; None where the sampler knows no classes."""
-    if not isinstance(sampler, ClassGaussians):
-        return None
+def generate_classes(vae: VAE, sampler: Sampler, seed: int) -> UInt8Array:
+    """OF_A_CLASS images of one class after another, uint8 (K * OF_A_CLASS, C, H, W)."""
+    assert isinstance(sampler, ClassGaussians)
     labels = sampler.labels.repeat_interleave(OF_A_CLASS)
     z = sampler.sample_classes(labels, torch.Generator().manual_seed(seed))
     return to_uint8(decode(vae, z))
@@ -134,8 +129,10 @@ def judge(
     real: RealImages, groups: Mapping[str, UInt8Array], device: torch.device
 ) -> dict[str, dict[str, float]]:
     """swd, swd_SIDE of each level and nearest, of each group of images, uint8 (n, C, H, W)."""
-    some = real.looked_at().numpy()
-    near = nearest([to_floats(images[some]) for images in groups.values()], real.train, device)
+    some = torch.randperm(len(real.other), generator=torch.Generator().manual_seed(0))[:NEAREST]
+    near = nearest(
+        [to_floats(images[some.numpy()]) for images in groups.values()], real.train, device
+    )
     judged = {}
     for (name, images), found in zip(groups.items(), near, strict=True):
         distance = real.patches.distance(to_floats(images))
@@ -150,7 +147,7 @@ def judge(
 
 def judge_all(
     real: RealImages,
-    groups: Mapping[tuple[str, int | None], Mapping[str, UInt8Array]],
+    groups: Mapping[Key, Mapping[str, UInt8Array]],
     weights: Path | None,
     seed: int,
     device: torch.device,
@@ -165,14 +162,9 @@ def judge_all(
         for source, images in sources.items()
     }
     found = inception_distances(real.reference, named, weights=weights, device=device, seed=seed)
-    table = [
-        rows(
-            model,
-            figures | found.groups.get(f"{model} {number} {source}", {}),
-            seed=number,
-            source=source,
-        )
-        for (model, number), sources in groups.items()
-        for source, figures in judge(real, sources, device).items()
-    ]
+    table = []
+    for (model, number), sources in groups.items():
+        for source, figures in judge(real, sources, device).items():
+            figures |= found.groups.get(f"{model} {number} {source}", {})
+            table.append(rows(model, figures, seed=number, source=source))
     return table, found.conditions

@@ -1,7 +1,7 @@
 """What `compare` measures of each model on the test split, and the tables of it.
 
-    found = measure(vae, images, Posteriors.of(vae, images), settings.compare)
-    found.figures["psnr"]
+    train, test = encode(vae, images.train.images), encode(vae, images.test.images)
+    measure(vae, images, train, test, settings.compare).figures["psnr"]
 
 How generated images are judged is in `generated`.
 """
@@ -9,7 +9,7 @@ How generated images are judged is in `generated`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,31 +32,21 @@ from vaelab.metrics.probes import (
     TEST_IMAGES,
     TRAIN_IMAGES,
     Probe,
+    chance_accuracy,
     probe,
     probe_rows,
 )
 from vaelab.plotting.style import NAMES
 from vaelab.runtime.outputs import markdown_table, write_csv, write_text
+from vaelab.samplers.gaussians import Sampler
 from vaelab.settings import CompareSettings, DatasetSettings
-from vaelab.vae.inference import batches, device_of, encode, mean_of
+from vaelab.vae.inference import batches, device_of, mean_of
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 from vaelab.vae.pixels import to_floats
 
 DRAWS = ("elbo_samples", "iw_samples", "temperature", "mixture_components")
 HEADLINE = ("elbo", "reconstruction", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
-
-
-@dataclass(frozen=True)
-class Posteriors:
-    """What a VAE's encoder makes of the train split and of the test split."""
-
-    train: Posterior
-    test: Posterior
-
-    @classmethod
-    def of(cls, vae: VAE, images: ImageArrays) -> Posteriors:
-        return cls(encode(vae, images.train.images), encode(vae, images.test.images))
 
 
 @dataclass(frozen=True)
@@ -77,8 +67,8 @@ class Compared:
     vae: VAE
     seed: int
     measured: Measured
-    generated: dict[str, UInt8Array]  # source -> (n, C, H, W)
-    of_classes: UInt8Array | None  # samples of each class in turn
+    samplers: Mapping[str, Sampler]
+    generated: Mapping[str, UInt8Array]  # source -> (n, C, H, W)
     history: pd.DataFrame  # of its training
 
     @property
@@ -87,21 +77,21 @@ class Compared:
 
 
 def measure(
-    vae: VAE, images: ImageArrays, posteriors: Posteriors, settings: CompareSettings
+    vae: VAE, images: ImageArrays, train: Posterior, test: Posterior, settings: CompareSettings
 ) -> Measured:
-    """A point posterior has no bound: of its terms, only the distortion is a number."""
-    test, mu = images.test.images, posteriors.test.mu
-    figures, ceiling = _bound(vae, images, posteriors.test, settings)
-    decoded = fidelity(vae.decode_mean, mu, test, device_of(vae))
-    figures |= decoded.figures() | _probes(posteriors.train.mu, mu, images, settings.seed)
+    """train, test: what its encoder makes of the two splits."""
+    figures, ceiling = _bound(vae, images, test, settings)
+    decoded = fidelity(vae.decode_mean, test.mu, images.test.images, device_of(vae))
+    figures |= decoded.figures() | _probes(train.mu, test.mu, images, settings.seed)
     figures |= {"parameters": vae.parameter_count(), "macs": macs(vae)}
-    kl = kl_to_standard_normal(*posteriors.test).double().mean(0)
-    return Measured(figures, mu, decoded.mse, kl, ceiling)
+    kl = kl_to_standard_normal(*test).double().mean(0)
+    return Measured(figures, test.mu, decoded.mse, kl, ceiling)
 
 
 def _bound(
     vae: VAE, images: ImageArrays, posterior: Posterior, settings: CompareSettings
 ) -> tuple[dict[str, float], float | None]:
+    """A point posterior has none: of its terms, only the distortion is a number."""
     test, seed = images.test.images, settings.seed
     if not vae.stochastic:
         with torch.no_grad():
@@ -211,6 +201,7 @@ def facts(
     histories: dict[str, list[pd.DataFrame]] = {}
     for each in every:
         histories.setdefault(each.model, []).append(each.history)
+    labels = [torch.tensor(split.labels) for split in (images.train, images.test)]
     probes = probe_pixels(images, options.seed)
     ceilings = [each.measured.ceiling for each in every if each.measured.ceiling]
     entropy = pixel_entropy(images.test.images) if config.likelihood == "bernoulli" else None
@@ -227,7 +218,8 @@ def facts(
         **options.model_dump(include=set(DRAWS)),
         "pixel_entropy": entropy,
         "saturation": max(ceilings, default=None),
-        "pixel_probes": probes and probes._asdict(),
+        "chance": probes and chance_accuracy(*labels),
+        "pixel_probes": probes and {"linear": probes.linear, "knn": probes.knn},
         "validation": {model: _progress(found) for model, found in histories.items()},
     }
 
