@@ -1,7 +1,7 @@
 """How the encodings of a whole split share latent space: the aggregated posterior q(z).
 
     found = aggregated_posterior(encode(vae, images.test.images), seed=0)
-    found.mutual_information, found.marginal_kl, found.saturated
+    found.mutual_information, found.marginal_kl_upper, found.saturated
 
 How much of the mean KL tells images apart, and how much is only paid for not filling the prior.
 """
@@ -19,7 +19,8 @@ from vaelab.vae.objective import kl_to_standard_normal
 
 DRAWS = 2048  # z at which q(z) is evaluated, at most one from each posterior
 PAIRS = 2**22  # of a draw and a posterior, that are looked at at a time
-MARGIN = 1.0  # nats under the ceiling within which the estimate is of the split, not its source
+ACTIVE = 0.01  # variance over the images of an active unit's posterior mean
+MARGIN = 1.0  # nats below the ceiling from which on the estimate is of the split, not its source
 
 
 class AggregatedPosterior(NamedTuple):
@@ -32,30 +33,21 @@ class AggregatedPosterior(NamedTuple):
 
     @property
     def saturated(self) -> bool:
-        """Too few images for this code: both figures are bounds and no estimates.
-
-        Where a draw's own posterior makes more than exp(-MARGIN) of q(z) there (as a geometric
-        mean), more images would still lower q(z), and the mutual information would rise with log N.
-        """
+        """Too few images for this code: the figures are bounds of the population's."""
         return self.mutual_information > self.ceiling - MARGIN
 
 
 def aggregated_posterior(posterior: Posterior, *, seed: int) -> AggregatedPosterior:
-    """Split the mean KL into mutual information and KL(q(z) || p(z)).
+    """Split the mean KL into mutual information and KL(q(z) || p(z)): the "ELBO surgery" of Hoffman
+    & Johnson 2016.
 
     posterior: mu and logvar of N images, each (N, latent_dim). seed: of the draws of z.
 
-    q(z) = (1/N) sum_i q(z|x_i), and I(x; z) = E[log q(z|x) - log q(z)] over an image and a draw of
-    its z; the rest of the mean KL, which is exact and over all N, is KL(q(z) || p(z)) (Hoffman &
-    Johnson 2016, "ELBO surgery"). The estimate from draws is kept within what holds exactly: log N,
-    and the bound that `encoding_statistics` gives. All N components are summed for each draw, its
-    own among them: none of the bias of estimates from a minibatch (Chen et al. 2018).
-
-    The information is that of z about which of the N images it came from, so at most log N. Of the
-    population that the images are drawn from it is a lower bound in expectation (Poole et al. 2019,
-    section 2), and marginal_kl_upper, by the same nats, an upper bound. At a rate far above log N
-    it saturates: then mutual_information is log N whatever the model, marginal_kl_upper the rate
-    less log N, the gap of this mixture of N narrow components and not of the population's q(z).
+    q(z) = (1/N) sum_i q(z|x_i), all N components summed for each draw, its own among them, and
+    I(x; z) = E[log q(z|x) - log q(z)] over an image and a draw of its z: the information of z about
+    which of the N images it came from, so at most log N. Of the population that the images are from
+    it is a lower bound (Poole et al. 2019, section 2), and marginal_kl_upper an upper one. Where
+    the rate is far above log N it saturates: then it is log N, whatever the model.
     """
     mu, logvar = posterior.mu.cpu().double(), posterior.logvar.cpu().double()
     count = len(mu)
@@ -103,20 +95,16 @@ def aggregate_moments(posterior: Posterior) -> tuple[Tensor, Tensor]:
 
 
 class EncodingStatistics(NamedTuple):
-    """Of the aggregated posterior q(z), the mean of q(z|x) over images."""
+    """Of the aggregated posterior."""
 
     norm: float  # root mean square of |z| in units of sqrt(latent_dim): 1 for N(0, I)
     variance: float  # of z, mean over dimensions: 1 for N(0, I)
     kl: float  # KL(q(z|x) || p(z)), mean over images, nats
-    marginal_kl_lower: float  # at least this much of it is KL(q(z) || p(z)), nats
+    marginal_kl_lower: float  # nats: KL(q(z) || p(z)) if q(z) were Gaussian, and no more than it
 
 
 def encoding_statistics(posterior: Posterior, kl: Tensor) -> EncodingStatistics:
-    """posterior: of N images; kl: (latent_dim,), mean over the images, nats.
-
-    KL(q(z) || p(z)) is bounded from below by the KL of the Gaussian that has q(z)'s mean and
-    covariance, because log p is quadratic.
-    """
+    """posterior: of N images; kl: (latent_dim,), mean over the images, nats."""
     mean, covariance = aggregate_moments(posterior)
     variances = covariance.diagonal()
     gaussian = 0.5 * (variances.sum() + mean.square().sum() - len(mean) - covariance.logdet())
@@ -126,3 +114,11 @@ def encoding_statistics(posterior: Posterior, kl: Tensor) -> EncodingStatistics:
         kl=float(kl.sum()),
         marginal_kl_lower=float(gaussian),
     )
+
+
+def active_units(mu: Tensor) -> int:
+    """How many latent dimensions' posterior means vary over the images: Var_x(E_q[z]) > ACTIVE.
+
+    mu: (N, latent_dim). Burda et al. 2016 (arXiv 1509.00519), section 5.2.
+    """
+    return int((mu.double().var(0, correction=0) > ACTIVE).sum())

@@ -1,9 +1,7 @@
 """Tight bounds on a trained VAE's log evidence: the ELBO and the importance-weighted bound.
 
-    found = bounds(vae, images.test.images, elbo_samples=16, iw_samples=64, seed=0)
-    bits_per_dim(found.iw_bound, images.shape)
-
-Apart from training's validation, as it costs a decode for every draw.
+found = bounds(vae, images.test.images, elbo_samples=16, iw_samples=64, seed=0)
+bits_per_dim(found.iw_bound, images.shape)
 """
 
 from __future__ import annotations
@@ -46,20 +44,16 @@ def bounds(
 ) -> Bounds:
     """The ELBO from the first `elbo_samples` draws of z, the tighter bound from `iw_samples`.
 
-    images: uint8 (N, C, H, W). The two share one stream of draws, which `seed` decides, and every
-    draw is decoded once, DECODES images at a time.
+    images: uint8 (N, C, H, W). The two share one stream of draws, which `seed` decides.
 
-    The ELBO takes the KL in closed form. An importance-weighted bound beside it that takes it from
-    the draws would lie above the ELBO in expectation alone, and below it by chance where q is
-    nearly exact or images are few. So what is estimated is the gap between them: the log of the
-    mean weight less the mean of the log weights of the same draws, which Jensen's inequality keeps
-    from being negative for each image. iw_bound is the ELBO plus this gap. Its expectation is that
-    of `importance_weighted_bound`, as the mean log weight and the ELBO have the same one.
+    The ELBO takes the KL in closed form. What is estimated beside it is the gap of the other bound:
+    the log of the mean weight less the mean of the log weights of the same draws, which Jensen's
+    inequality keeps from being negative for each image. iw_bound is the ELBO plus this gap; its
+    expectation is that of `importance_weighted_bound`, and by no chance does it lie below the ELBO.
     """
-    device = device_of(vae)
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device_of(vae)).manual_seed(seed)
     distortions, rates, gaps = [], [], []
-    for batch in batches(images, device):
+    for batch in batches(images, device_of(vae)):
         draws = max(elbo_samples, iw_samples)
         log_likelihood, log_ratio, rate = log_weight_terms(vae, batch, draws, generator)
         log_weights = (log_likelihood + log_ratio)[:iw_samples]
@@ -90,9 +84,8 @@ def log_weight_terms(
 
 
 def bits_per_dim(nats: float, shape: tuple[int, int, int]) -> float:
-    """-nats / (D log 2), D = C * H * W; lower is better.
+    """-nats / (D log 2), D = C * H * W; lower is better. shape: (C, H, W).
 
-    nats: the mean over images of a log probability (or a lower bound of it) of their pixels' 8-bit
-    values; of a density it gives no number of bits. shape: (C, H, W).
+    nats: of a log probability (or a bound of it) of the pixels' 8-bit values, not of a density.
     """
     return -nats / (math.log(2.0) * math.prod(shape))

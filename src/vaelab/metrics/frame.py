@@ -126,4 +126,5 @@ def flat(figures: pd.DataFrame, measures: Iterable[str] | None = None) -> dict[s
     """Means over the seeds under 'model.measure' or 'model.source.measure', for MLflow."""
     chosen = figures if measures is None else figures[figures["measure"].isin(list(measures))]
     means = chosen.groupby(["model", "source", "measure"], sort=False)["value"].mean().dropna()
-    return {".".join(filter(None, map(str, key))): float(value) for key, value in means.items()}
+    rows = means.reset_index().to_dict("records")
+    return {".".join(filter(None, [*row.values()][:-1])): row["value"] for row in rows}

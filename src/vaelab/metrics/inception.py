@@ -1,15 +1,12 @@
 """FID and KID: how far images lie from real ones in the features of a trained Inception net.
 
-    result = inception_distances(test, {"prior": samples}, weights=None, device=device, seed=0)
-    if isinstance(result, NotMeasured):
-        ...  # result.reason, for the table
-    else:
-        ...  # result.groups["prior"].fid
+    found = inception_distances(test, {"prior": samples}, weights=None, device=device, seed=0)
+    found.groups["prior"]["fid"], found.conditions
 
 Fréchet inception distance (Heusel et al. 2017) and kernel inception distance (Bińkowski et al.
 2018) by torchmetrics, on features of torch-fidelity's port of the original net: the extra `fid`.
-Both figures depend on the number of images, the weights and the resizing, which therefore stand in
-the result. FID is biased upwards, the more the fewer the images are; KID is not.
+Both depend on the number of images, the weights and the resizing, which `conditions` therefore
+name. FID is biased upwards, the more the fewer the images are; KID is not.
 """
 
 from __future__ import annotations
@@ -18,11 +15,10 @@ import hashlib
 import pickle
 import socket
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,28 +37,9 @@ PUBLISHED = "weights-inception-2015-12-05-6726825d.pth"  # what torch-fidelity d
 RESIZING = "bilinear to 299 x 299 as in TensorFlow 1"
 
 
-@dataclass(frozen=True)
-class InceptionDistance:
-    """Of one group of images to the reference; lower is better."""
-
-    count: int  # images in the group
-    fid: float
-    kid: float  # mean over the subsets; about 0, also below it, where there is no difference
-    kid_sd: float  # over the subsets
-
-
-@dataclass(frozen=True)
-class InceptionDistances:
-    groups: dict[str, InceptionDistance]
-    reference_count: int
-    subset_size: int  # of KID
-    weights: str  # the file's name, with the start of its sha256 where it was given
-    resizing: str
-
-
-@dataclass(frozen=True)
-class NotMeasured:
-    reason: str  # in words, after "not measured:": why, and what to do
+class InceptionDistances(NamedTuple):
+    groups: dict[str, dict[str, float]]  # name -> fid, kid; empty where they were not measured
+    conditions: dict[str, Any]  # reference, subset_size, weights, resizing; or the `reason`
 
 
 def inception_distances(
@@ -72,53 +49,50 @@ def inception_distances(
     weights: Path | None,
     device: torch.device,
     seed: int,
-) -> InceptionDistances | NotMeasured:
+) -> InceptionDistances:
     """FID and KID of each group to the reference, which passes the net once for all of them.
 
     reference, groups: uint8 (N, C, H, W); greyscale is repeated to three channels.
     weights: a file of torch-fidelity's Inception net; None is the published one, downloaded to
     torch's cache where it is not there yet. seed: of KID's subsets.
 
-    NotMeasured where torch-fidelity is not installed, the published weights cannot be had, or a set
-    has fewer than FEWEST images.
+    Not measured where torch-fidelity is not installed, the published weights cannot be had, or a
+    set has fewer than FEWEST images.
     Raises UserError where `weights` cannot be read or is not of that net.
     """
     if min(len(reference), *map(len, groups.values())) < FEWEST:
-        return NotMeasured(f"sets of fewer than {FEWEST} images are too small for either")
+        return _not_measured(f"sets of fewer than {FEWEST} images are too small for either")
     name = PUBLISHED if weights is None else check_weights(weights)
     try:
-        net = _inception(weights)
+        net = _inception(weights).to(device)
     except ModuleNotFoundError:
-        return NotMeasured("torch-fidelity is not installed; make extras")
+        return _not_measured("torch-fidelity is not installed; `make extras` installs it")
     except (OSError, HTTPException, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         if weights is not None:
-            raise UserError(_not_inception(weights)) from None
+            raise _not_inception(weights) from None
         reason = " ".join(str(error).split()) or type(error).__name__
-        return NotMeasured(
+        return _not_measured(
             f"the Inception net's weights could not be had ({reason[:200]}); "
             "compare.inception_weights takes a local file of them"
         )
-    net.to(device)
     real = inception_features(net, reference, device)
     features = {key: inception_features(net, images, device) for key, images in groups.items()}
-    subset_size = min(SUBSET_SIZE, len(real), *map(len, features.values()))
+    size = min(SUBSET_SIZE, len(real), *map(len, features.values()))
     return InceptionDistances(
-        groups=feature_distances(real, features, subset_size=subset_size, seed=seed),
-        reference_count=len(real),
-        subset_size=subset_size,
-        weights=name,
-        resizing=RESIZING,
+        feature_distances(real, features, subset_size=size, seed=seed),
+        {"reference": len(real), "subset_size": size, "weights": name, "resizing": RESIZING},
     )
 
 
 def feature_distances(
     reference: Tensor, groups: Mapping[str, Tensor], *, subset_size: int, seed: int
-) -> dict[str, InceptionDistance]:
+) -> dict[str, dict[str, float]]:
     """FID and KID from features (N, F) on the CPU. subset_size: of KID, at most the least N."""
     from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    given = _Given(reference.shape[1])
+    given = nn.Identity()  # stands for the net where its features are known
+    given.num_features = reference.shape[1]  # type: ignore[assignment]
     frechet = FrechetInceptionDistance(feature=given, reset_real_features=False)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all")
@@ -133,24 +107,11 @@ def feature_distances(
         kernel.update(features, real=False)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            kid, kid_sd = kernel.compute()
-        distances[name] = InceptionDistance(
-            len(features), frechet.compute().item(), kid.item(), kid_sd.item()
-        )
+            kid, _ = kernel.compute()
+        distances[name] = {"fid": frechet.compute().item(), "kid": kid.item()}
         frechet.reset()
         kernel.reset()
     return distances
-
-
-class _Given(nn.Module):
-    """Stands for the net where its features are known."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
 
 
 @torch.no_grad()
@@ -161,30 +122,6 @@ def inception_features(net: nn.Module, images: UInt8Array, device: torch.device)
         batch = torch.from_numpy(np.array(images[start : start + BATCH])).to(device)
         features.append(net(batch.expand(-1, 3, -1, -1)).cpu())
     return torch.cat(features)
-
-
-def _inception(weights: Path | None) -> nn.Module:
-    """The net that takes uint8 (N, 3, H, W) to its features (N, FEATURES)."""
-    from torchmetrics.image.fid import NoTrainInceptionV3
-
-    with _impatient():
-        return NoTrainInceptionV3(
-            name="inception-v3-compat",
-            features_list=[str(FEATURES)],
-            feature_extractor_weights_path=None if weights is None else str(weights),
-            antialias=False,  # as in TensorFlow 1
-        )
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """torch's download sets no time limit of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def check_weights(weights: Path) -> str:
@@ -198,15 +135,37 @@ def check_weights(weights: Path) -> str:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except OSError as error:
+        reason = error.strerror
         raise UserError(
-            f"{weights}, the Inception net's weights, cannot be read: {error.strerror}"
+            f"{weights}, the Inception net's weights, cannot be read: {reason}"
         ) from None
     except (RuntimeError, EOFError, pickle.UnpicklingError):
-        raise UserError(_not_inception(weights)) from None
+        raise _not_inception(weights) from None
     if not isinstance(state, Mapping):
-        raise UserError(_not_inception(weights))
+        raise _not_inception(weights)
     return f"{weights.name} (sha256 {digest[:8]}…)"
 
 
-def _not_inception(weights: Path) -> str:
-    return f"{weights} does not hold the weights of torch-fidelity's Inception net"
+def _inception(weights: Path | None) -> nn.Module:
+    """The net that takes uint8 (N, 3, H, W) to its features (N, FEATURES)."""
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)  # torch's download sets no time limit of its own
+    try:
+        return NoTrainInceptionV3(
+            name="inception-v3-compat",
+            features_list=[str(FEATURES)],
+            feature_extractor_weights_path=None if weights is None else str(weights),
+            antialias=False,  # as in TensorFlow 1
+        )
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _not_measured(reason: str) -> InceptionDistances:
+    return InceptionDistances({}, {"reason": reason})
+
+
+def _not_inception(weights: Path) -> UserError:
+    return UserError(f"{weights} does not hold the weights of torch-fidelity's Inception net")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vaelab.data.arrays import UInt8Array
+from vaelab.metrics.pca import principal_axes
 from vaelab.vae.pixels import to_floats
 
 COMPONENTS = 256  # of the images, by which most of them are ruled out
@@ -46,7 +47,9 @@ def nearest(
     as noise, are compared with all images.
     """
     queries = _flat(torch.cat(list(groups)))
-    basis = _principal_components(images).to(device)
+    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:FITTED]
+    _, axes = principal_axes(_centred(images[some.sort().values.numpy()]), COMPONENTS)
+    basis = axes.to(device)  # any orthonormal columns would give bounds, if looser ones
     reduced = torch.cat([_reduce(points, basis) for _, points in _chunks(images, device)])
     squares = reduced.square().sum(1)
     squared = torch.full((len(queries),), math.inf)
@@ -69,9 +72,8 @@ def nearest(
         squared[hard], index[hard] = _compare_all(queries[hard], images, device)
     distance = (squared / queries.shape[1]).sqrt()
     sizes = [len(group) for group in groups]
-    return [
-        Nearest(*found) for found in zip(distance.split(sizes), index.split(sizes), strict=True)
-    ]
+    parts = zip(distance.split(sizes), index.split(sizes), strict=True)
+    return [Nearest(*found) for found in parts]
 
 
 def _compare_all(
@@ -86,9 +88,8 @@ def _compare_all(
             own = queries[rows].to(device)
             least = torch.addmm(squares, own, points.T, alpha=-2.0).min(1)
             values = (least.values + own.square().sum(1)).clamp(min=0.0).cpu()
-            index[rows] = torch.where(
-                values < squared[rows], least.indices.cpu() + start, index[rows]
-            )
+            closer = values < squared[rows]
+            index[rows] = torch.where(closer, least.indices.cpu() + start, index[rows])
             squared[rows] = torch.minimum(squared[rows], values)
     return squared, index
 
@@ -96,14 +97,6 @@ def _compare_all(
 def _squared_distances(query: Tensor, images: UInt8Array, rows: Tensor) -> Tensor:
     """query: (D,); rows: (n,), numbers of images, rising. Returns (n,)."""
     return (_centred(images[rows.numpy()]) - query).square().sum(1)
-
-
-def _principal_components(images: UInt8Array) -> Tensor:
-    """Orthonormal columns, (D, K), of some of the images: any would give bounds, if looser ones."""
-    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:FITTED]
-    points = _centred(images[some.sort().values.numpy()])
-    leading = torch.linalg.eigh(points @ points.T).eigenvectors[:, -COMPONENTS:]
-    return torch.linalg.qr(points.T @ leading).Q
 
 
 def _reduce(points: Tensor, basis: Tensor) -> Tensor:

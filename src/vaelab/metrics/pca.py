@@ -92,28 +92,37 @@ class Projection(NamedTuple):
 
 
 def principal_components(codes: Tensor, count: int = 2) -> Projection:
-    """Along the directions in which codes vary most. codes: (N, d).
+    """Along the directions in which codes vary most, exactly. codes: (N, d), a d of hundreds.
 
-    By the covariance's eigenvectors: exact, and quick for a d of hundreds. The sign of a component
-    is chosen so that its largest loading is positive. Components beyond d are 0.
+    The sign of a component is chosen so that its largest loading is positive. Those beyond what the
+    codes have are 0.
     """
     centred = codes.double() - codes.double().mean(0)
-    variances, directions = torch.linalg.eigh(centred.T @ centred / len(codes))
-    leading = directions.flip(1)[:, :count]
+    variances, directions = principal_axes(centred, codes.shape[1])
+    leading = directions[:, :count]
     leading = leading * leading.gather(0, leading.abs().argmax(0, keepdim=True)).sign()
     coordinates, explained = torch.zeros(len(codes), count), torch.zeros(count)
     coordinates[:, : leading.shape[1]] = (centred @ leading).float()
     if variances.sum() > 0:
-        explained[: leading.shape[1]] = (variances.flip(0)[:count] / variances.sum()).float()
+        explained[: leading.shape[1]] = (variances[:count] / variances.sum()).float()
     return Projection(coordinates, explained)
+
+
+def principal_axes(points: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Variances (K,) and directions (D, K), orthonormal columns, that of most variance first.
+
+    points: (N, D), about the origin that the variances are to be about; few enough for an
+    eigendecomposition of min(N, D) rows. K is min(most, N, D).
+    """
+    wide = points.shape[1] > len(points)
+    matrix = points @ points.T if wide else points.T @ points
+    values, vectors = torch.linalg.eigh(matrix / len(points))
+    values, vectors = values.flip(0)[:most], vectors.flip(1)[:, :most]
+    return values, torch.linalg.qr(points.T @ vectors).Q if wide else vectors
 
 
 def _chunks(images: UInt8Array) -> Iterator[Tensor]:
     """uint8 (N, C, H, W) -> float (n, D) in [0, 1], n * D at most CHUNK"""
     rows = max(1, CHUNK // images[0].size)
     for start in range(0, len(images), rows):
-        yield _flat(images[start : start + rows])
-
-
-def _flat(images: UInt8Array) -> Tensor:
-    return to_floats(images).flatten(1)
+        yield to_floats(images[start : start + rows]).flatten(1)

@@ -17,8 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[Any]
-
 TRAIN_IMAGES = 10_000  # that the probes are fitted on, at most
 TEST_IMAGES = 5_000  # that they are scored on, at most: a standard error of at most 0.7 points
 NEIGHBOURS = 10
@@ -33,7 +31,7 @@ class Probe(NamedTuple):
 
     linear: float  # of multinomial logistic regression
     knn: float  # of a vote among NEIGHBOURS nearest training images
-    chance: float  # of always naming the commonest class
+    chance: float  # of always naming the commonest of the training labels
 
 
 def chance_accuracy(train_labels: Tensor, test_labels: Tensor) -> float:
@@ -78,7 +76,7 @@ def probe(
     return Probe(
         linear=float((linear.predict(test_x).numpy() == test_y).mean()),
         knn=float(knn.score(test_x.numpy(), test_y)),
-        chance=float(np.unique(test_y, return_counts=True)[1].max() / len(test_y)),
+        chance=chance_accuracy(train_labels, test_labels),
     )
 
 
@@ -124,11 +122,8 @@ def fit_linear_probe(codes: Tensor, labels: Tensor, seed: int) -> LinearProbe | 
     return LinearProbe(torch.from_numpy(search.classes_), search.best_estimator_)
 
 
-def held_out(labels: Array) -> NDArray[np.bool_]:
-    """Each class's second image and every HELD_OUT-th after it, never a class's only one.
-
-    labels: (N,). Returns (N,).
-    """
+def held_out(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Each class's second image and every HELD_OUT-th after it, never a class's only one; (N,)."""
     order = labels.argsort(kind="stable")
     ordered = labels[order]
     rank = np.arange(len(labels)) - ordered.searchsorted(ordered)

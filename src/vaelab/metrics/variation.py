@@ -20,11 +20,6 @@ from vaelab.metrics.nearest import nearest
 STILL = 1e-6  # RMSE per pixel up to which images differ by rounding alone
 
 
-def distance(a: Tensor, b: Tensor) -> Tensor:
-    """RMSE per pixel. a, b: (..., C, H, W) in [0, 1]. Returns (...)."""
-    return (a - b).square().mean(dim=(-3, -2, -1)).sqrt()
-
-
 class Variation(NamedTuple):
     """Of a set of images."""
 
@@ -33,11 +28,29 @@ class Variation(NamedTuple):
     nearest: float  # mean distance to the nearest training image, RMSE per pixel
 
 
-def sharpness(images: Tensor) -> Tensor:
-    """Mean absolute Laplacian (4 neighbours) over inner pixels and channels.
+def variation(
+    groups: Sequence[Tensor], train: NDArray[np.uint8], device: torch.device | None = None
+) -> list[Variation]:
+    """Of each group of images: (n, C, H, W) in [0, 1]; train: uint8 (M, C, H, W)."""
+    return [
+        Variation(
+            float(sharpness(images).mean()),
+            float(diversity(images)) if len(images) > 1 else None,
+            float(found.distance.mean()),
+        )
+        for images, found in zip(groups, nearest(groups, train, device), strict=True)
+    ]
 
-    images: (N, C, H, W) in [0, 1]. Returns (N,). One of the focus measures that Pertuz et al. 2013
-    ("Analysis of focus measure operators for shape-from-focus") compare.
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """RMSE per pixel. a, b: (..., C, H, W) in [0, 1]. Returns (...)."""
+    return (a - b).square().mean(dim=(-3, -2, -1)).sqrt()
+
+
+def sharpness(images: Tensor) -> Tensor:
+    """Mean absolute Laplacian (4 neighbours) over inner pixels and channels: Pertuz et al. 2013.
+
+    images: (N, C, H, W) in [0, 1]. Returns (N,).
     """
     centre = images[..., 1:-1, 1:-1]
     across = images[..., 1:-1, :-2] + images[..., 1:-1, 2:]
@@ -55,17 +68,3 @@ def diversity(images: Tensor) -> Tensor:
 def share(value: float | None, whole: float | None) -> float | None:
     """value / whole, of one of Variation's figures; None where the whole is rounding alone."""
     return None if value is None or whole is None or whole <= STILL else value / whole
-
-
-def variation(
-    groups: Sequence[Tensor], train: NDArray[np.uint8], device: torch.device | None = None
-) -> list[Variation]:
-    """Of each group of images: (n, C, H, W) in [0, 1]; train: uint8 (M, C, H, W)."""
-    return [
-        Variation(
-            float(sharpness(images).mean()),
-            float(diversity(images)) if len(images) > 1 else None,
-            float(found.distance.mean()),
-        )
-        for images, found in zip(groups, nearest(groups, train, device), strict=True)
-    ]

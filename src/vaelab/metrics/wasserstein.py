@@ -5,20 +5,17 @@
     floor = reference.distance(other_half)              # what as many real images have
     generated = reference.distance(samples)             # (n, C, H, W) as well
 
-A Laplacian pyramid (Burt & Adelson 1983) takes the images apart, so that the distance is told scale
-by scale; each level is seen as 7 x 7 patches, whose two distributions are compared along random
-directions (Karras et al. 2018, section 5). No trained network is needed. Two sets of real images
-have a distance as well, the larger the fewer they are: read the figures beside that floor, at the
-same n.
+A Laplacian pyramid (Burt & Adelson 1983) takes the images apart; each level's 7 x 7 patches are
+compared along random directions (Karras et al. 2018, section 5). No trained network is needed. Real
+images have a distance as well, the larger the fewer they are: the floor, at the same n.
 
-Unlike in that paper, the *reference's* standard deviation is the measure for both sets. There each
-set is normalised by its own mean and standard deviation, and images that have lost half their
-contrast, or a shift in colour, go unseen; here they count.
+Unlike in that paper, the *reference's* standard deviation is the measure for both sets, so that a
+loss of contrast, or a shift in colour, is seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -39,9 +36,8 @@ def laplacian_pyramid(images: Tensor) -> list[Tensor]:
     """What each halving of the resolution loses, and what is left at the last.
 
     images: (N, C, H, W). Returns levels (N, C, H_i, W_i), H_i = ceil(H / 2**i), finest first, as
-    many as have a side of at least 16: the last, of 16 to 30 pixels where H is 16 or more, holds
-    blurred images and the others the differences of two (Burt & Adelson 1983, with a = 3/8,
-    mirrored at the border). `expand` and add from the last upwards, and the images are back.
+    many as have a side of at least SMALLEST_SIDE (Burt & Adelson 1983, with a = 3/8, mirrored at
+    the border). `expand` and add from the last upwards, and the images are back.
     """
     levels = []
     while (min(images.shape[2:]) + 1) // 2 >= SMALLEST_SIDE:
@@ -59,16 +55,13 @@ def expand(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def _blur(images: Tensor) -> Tensor:
-    mirrored = pad(images, (2, 2, 2, 2), mode="reflect")
-    rows = _weighted(mirrored.unfold(2, 5, 1).unbind(-1))
-    return _weighted(rows.unfold(3, 5, 1).unbind(-1))
-
-
-def _weighted(shifted: Sequence[Tensor]) -> Tensor:
-    total = torch.zeros_like(shifted[0])
-    for weight, part in zip(KERNEL, shifted, strict=True):
-        total.add_(part, alpha=weight)
-    return total
+    blurred = pad(images, (2, 2, 2, 2), mode="reflect")
+    for axis in (2, 3):
+        shifted = blurred.unfold(axis, 5, 1).unbind(-1)
+        blurred = torch.zeros_like(shifted[0])
+        for weight, part in zip(KERNEL, shifted, strict=True):
+            blurred.add_(part, alpha=weight)
+    return blurred
 
 
 @dataclass(frozen=True)

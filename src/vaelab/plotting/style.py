@@ -28,14 +28,6 @@ MAX_BYTES = 490_000
 PALETTE = ("#d9812b", "#2a6fbb", "#2e8b57", "#8a5fb0", "#c0504d", "#6b8e23")
 COLOURS = dict(zip(ARCHITECTURES, cycle(PALETTE))) | {"pca": "#7a7a7a", "data": "#2f2f2f"}
 NAMES = ARCHITECTURES | {"pca": "PCA", "mean_image": "Mean image", "data": "Original"}
-SOURCE_NAMES = {  # of images that are judged
-    "reconstruction": "Reconstructions",
-    "prior": "Prior",
-    "tempered": "Tempered prior",
-    "mixture": "Gaussian mixture",
-    "class": "Gaussian of each class",
-    "flow": "Flow",
-}
 matplotlib.rcParams.update(
     {
         "font.size": 9,

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+ABSENT = "–"
+
 
 def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,14 +33,28 @@ def write_csv(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> N
 
 
 def round_floats(tree: Any) -> Any:
-    """Every float in a tree of mappings and sequences to six significant digits.
-
-    None where it is not finite: JSON knows neither NaN nor infinity.
+    """Every float in a tree of mappings and sequences to six significant digits, whole ones as they
+    are; None where it is not finite: JSON knows neither NaN nor infinity.
     """
     if isinstance(tree, Mapping):
         return {key: round_floats(value) for key, value in tree.items()}
     if isinstance(tree, Sequence) and not isinstance(tree, str):
         return [round_floats(value) for value in tree]
     if isinstance(tree, float):
-        return float(f"{tree:.6g}") if math.isfinite(tree) else None
+        digits = tree if tree.is_integer() else float(f"{tree:.6g}")
+        return digits if math.isfinite(tree) else None
     return tree
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """12345.678 -> '12,345.68'; None -> a dash; infinity -> '∞'."""
+    if value is None or value != value:
+        return ABSENT
+    rounded = round(value, decimals) + 0.0  # no minus before a zero
+    return f"{rounded:,.{decimals}f}".replace("-", "−").replace("inf", "∞")
+
+
+def markdown_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
+    """rows: their cells as text; columns: the headings. All but the first are set to the right."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

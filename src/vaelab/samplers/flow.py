@@ -1,8 +1,7 @@
 """A learned prior: flow matching on the encodings (Lipman et al. 2023, arXiv 2210.02747).
 
-A VAE whose encodings do not fill N(0, I) is sampled from where they are by a second model of the
-aggregated posterior q(z) = E_x[q(z|x)], trained once the VAE is fixed: the second of the two stages
-of Dai & Wipf 2019, arXiv 1903.05789.
+A second model of the aggregated posterior q(z) = E_x[q(z|x)], trained once the VAE is fixed: the
+second of the two stages of Dai & Wipf 2019, arXiv 1903.05789.
 
     flow = fit_flow(encode(vae, images.train.images), seed=0, device=device)
     z = flow.sample(64, torch.Generator().manual_seed(0))
@@ -48,9 +47,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.inner = nn.Sequential(
-            nn.LayerNorm(width, elementwise_affine=False), nn.Linear(width, width)
-        )
+        norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.inner = nn.Sequential(norm, nn.Linear(width, width))
         self.modulation = _zeroed(nn.Linear(EMBEDDING, 2 * width))
         self.outer = _zeroed(nn.Linear(width, width))
 
@@ -74,12 +72,8 @@ class VelocityNet(nn.Module):
     def __init__(self, dimension: int, recipe: FlowRecipe) -> None:
         super().__init__()
         self.turns = nn.Buffer(math.pi * torch.arange(1, FREQUENCIES + 1))
-        self.embedding = nn.Sequential(
-            nn.Linear(2 * FREQUENCIES + 2, EMBEDDING),
-            nn.SiLU(),
-            nn.Linear(EMBEDDING, EMBEDDING),
-            nn.SiLU(),
-        )
+        first, second = nn.Linear(2 * FREQUENCIES + 2, EMBEDDING), nn.Linear(EMBEDDING, EMBEDDING)
+        self.embedding = nn.Sequential(first, nn.SiLU(), second, nn.SiLU())
         self.inward = nn.Linear(dimension, recipe.width)
         self.blocks = nn.ModuleList(Block(recipe.width) for _ in range(recipe.blocks))
         self.modulation = _zeroed(nn.Linear(EMBEDDING, 2 * recipe.width))
@@ -89,8 +83,8 @@ class VelocityNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         t = t.unsqueeze(1)
         variance = (1.0 - t).square() + t.square()
-        spread = variance.sqrt()
-        return (2.0 * t - 1.0) / variance * x + self.departure(x / spread, t).float() / spread
+        departure = self.departure(x / variance.sqrt(), t).float()
+        return (2.0 * t - 1.0) / variance * x + departure / variance.sqrt()
 
     def departure(self, x: Tensor, t: Tensor) -> Tensor:
         """x: (B, d); t: (B, 1). Returns (B, d)."""
@@ -138,19 +132,13 @@ def whitening_of(posterior: Posterior) -> Whitening:
     return Whitening(mean.float(), spread.float(), inverse.float())
 
 
-class Pair(NamedTuple):
-    """A point on the way from noise to data, and the velocity with which it moves."""
-
-    x: Tensor  # (B, d)
-    velocity: Tensor  # (B, d)
-
-
-def on_path(noise: Tensor, data: Tensor, t: Tensor) -> Pair:
+def on_path(noise: Tensor, data: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """The conditional optimal-transport path x_t = (1 - t) x_0 + t x_1 and its velocity x_1 - x_0.
 
     noise, data: (B, d); t: (B,). Lipman et al. 2023, equations 22 and 23, with sigma_min = 0.
+    Returns two tensors (B, d).
     """
-    return Pair(torch.lerp(noise, data, t.unsqueeze(1)), data - noise)
+    return torch.lerp(noise, data, t.unsqueeze(1)), data - noise
 
 
 @dataclass(frozen=True)
@@ -161,9 +149,8 @@ class Flow:
     whitening: Whitening  # on the net's device
     ode_steps: int
 
-    @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """z: (n, d), on the CPU. generator: a CPU's, so that every device starts from one noise."""
+        """z: (n, d), on the CPU, as the generator is."""
         noise = torch.randn(n, len(self.whitening.mean), generator=generator)
         return torch.cat([self.carry(part) for part in noise.split(CHUNK)])
 
@@ -181,11 +168,7 @@ class Flow:
 
 
 def fit_flow(
-    posterior: Posterior,
-    *,
-    seed: int,
-    device: torch.device,
-    recipe: FlowRecipe = FlowRecipe(),
+    posterior: Posterior, *, seed: int, device: torch.device, recipe: FlowRecipe = FlowRecipe()
 ) -> Flow:
     """Flow matching from N(0, I) to q(z) = E_x[q(z|x)], whitened: Lipman et al. 2023, equation 23.
 

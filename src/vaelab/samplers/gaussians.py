@@ -26,6 +26,7 @@ DRAWS = 20_000  # of q(z) that it is fitted to, which bounds the time
 ITERATIONS = 100  # of expectation-maximisation, at most
 TOLERANCE = 1e-2  # nats for each draw: a smaller gain in an iteration ends it
 JITTER = 1e-6  # variance added in every direction
+CHUNK = 2**12  # points whose density is worked out at a time
 
 
 class Sampler(Protocol):
@@ -67,13 +68,8 @@ class Mixture:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log density in nats. z: (n, latent_dim). Returns (n,), float64."""
-        parts = []
-        for mean, factor in zip(self.means, self.factors, strict=True):
-            white = torch.linalg.solve_triangular(factor, (z.double() - mean).T, upper=False)
-            log_volume = factor.diagonal().log().sum()
-            parts.append(-0.5 * white.square().sum(0) - log_volume)
-        normaliser = 0.5 * self.means.shape[1] * math.log(2.0 * math.pi)
-        return torch.logsumexp(torch.stack(parts, 1) + self.weights.log(), 1) - normaliser
+        density = Density.of(self, self.means.device, torch.float64)
+        return torch.cat([density.log_prob(part) for part in z.double().split(CHUNK)])
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean (latent_dim,) and covariance (latent_dim, latent_dim), exactly, in float64.
@@ -93,6 +89,36 @@ class Mixture:
             chosen = components == k
             z[chosen] += noise[chosen].double() @ factor.T
         return z.float()
+
+
+@dataclass(frozen=True)
+class Density:
+    """A mixture's log density, to be differentiated by z."""
+
+    whitening: Tensor  # (K, latent_dim, latent_dim): the inverses of the Cholesky factors
+    centres: Tensor  # (K, latent_dim): the means, whitened
+    constants: Tensor  # (K,): log weights and log normalisers
+
+    @classmethod
+    def of(
+        cls, mixture: Mixture, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> Density:
+        """Prepared in the mixture's float64; dtype: of the z that it will be asked for."""
+        whitening = torch.linalg.inv(mixture.factors)
+        volumes = mixture.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        normaliser = 0.5 * mixture.means.shape[1] * math.log(2.0 * math.pi)
+        fields = (
+            whitening,
+            (whitening @ mixture.means[..., None])[..., 0],
+            mixture.weights.log() - volumes - normaliser,
+        )
+        return cls(*(field.to(dtype).to(device) for field in fields))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """In nats. z: (..., latent_dim). Returns (...)."""
+        white = z.flatten(0, -2) @ self.whitening.mT - self.centres[:, None]
+        parts = self.constants[:, None] - 0.5 * white.square().sum(2)
+        return parts.logsumexp(0).unflatten(0, z.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -132,11 +158,8 @@ def fit_mixture(posterior: Posterior, *, seed: int, components: int = COMPONENTS
         reg_covar=JITTER,
         random_state=seed,
     ).fit(z.double().numpy())
-    return Mixture(
-        torch.from_numpy(mixture.weights_),
-        torch.from_numpy(mixture.means_),
-        torch.linalg.cholesky(torch.from_numpy(mixture.covariances_)),
-    )
+    factors = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
+    return Mixture(torch.from_numpy(mixture.weights_), torch.from_numpy(mixture.means_), factors)
 
 
 def fit_class_gaussians(posterior: Posterior, labels: Tensor) -> ClassGaussians:
@@ -154,30 +177,3 @@ def fit_class_gaussians(posterior: Posterior, labels: Tensor) -> ClassGaussians:
         factors.append(torch.linalg.cholesky(covariance))
     weights = counts.double() / len(labels)
     return ClassGaussians(weights, torch.stack(means), torch.stack(factors), classes)
-
-
-@dataclass(frozen=True)
-class Density:
-    """A mixture's log density in float32, to be differentiated by z. On the mixture's device."""
-
-    whitening: Tensor  # (K, latent_dim, latent_dim): the inverses of the Cholesky factors
-    centres: Tensor  # (K, latent_dim): the means, whitened
-    constants: Tensor  # (K,): log weights and log normalisers
-
-    @classmethod
-    def of(cls, mixture: Mixture, device: torch.device) -> Density:
-        whitening = torch.linalg.inv(mixture.factors)
-        volumes = mixture.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        normaliser = 0.5 * mixture.means.shape[1] * math.log(2.0 * math.pi)
-        fields = (
-            whitening,
-            (whitening @ mixture.means[..., None])[..., 0],
-            mixture.weights.log() - volumes - normaliser,
-        )
-        return cls(*(field.float().to(device) for field in fields))
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """In nats. z: (..., latent_dim). Returns (...)."""
-        white = z.flatten(0, -2) @ self.whitening.mT - self.centres[:, None]
-        parts = self.constants[:, None] - 0.5 * white.square().sum(2)
-        return parts.logsumexp(0).unflatten(0, z.shape[:-1])

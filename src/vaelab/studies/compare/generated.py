@@ -1,9 +1,9 @@
 """Where latents are drawn from, and how far the images decoded from them lie from real ones.
 
     real = RealImages.of(images, settings.compare)
-    samplers = fit_samplers(posteriors.train, images.train.labels, settings.compare, device)
-    generated = generate(vae, samplers, posteriors.test, real, seed)
-    rows = judge(real, generated, device)
+    samplers = fit_samplers(train, images.train.labels, settings.compare, device)
+    generated = generate(vae, samplers, test, real, seed)
+    judge(real, generated, device)["mixture"]["swd"]
 
 What is judged are the decoder's mean images in 8 bits, without the likelihood's pixel noise.
 """
@@ -11,31 +11,40 @@ What is judged are the decoder's mean images in 8 bits, without the likelihood's
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vaelab.data.arrays import ImageArrays, Int64Array, UInt8Array
-from vaelab.metrics.inception import InceptionDistances, NotMeasured, inception_distances
+from vaelab.metrics.frame import Rows, rows
+from vaelab.metrics.inception import inception_distances
 from vaelab.metrics.nearest import nearest
 from vaelab.metrics.pca import PCA
 from vaelab.metrics.wasserstein import PatchReference
 from vaelab.samplers.flow import FlowRecipe, fit_flow
-from vaelab.samplers.gaussians import Prior, Sampler, fit_class_gaussians, fit_mixture
+from vaelab.samplers.gaussians import (
+    ClassGaussians,
+    Prior,
+    Sampler,
+    fit_class_gaussians,
+    fit_mixture,
+)
 from vaelab.settings import CompareSettings
 from vaelab.vae.inference import decode
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.pixels import to_floats, to_uint8
 
-Row = dict[str, float | None]  # swd, swd_SIDE of each level, nearest, fid, kid
-
-RECONSTRUCTION = "reconstruction"
-NEAREST = 256  # images of a set, drawn at random, whose nearest training images are looked for
-FLOOR = "floor"
+Key = tuple[str, int | None]  # model, seed
+RECONSTRUCTION, FLOOR = "reconstruction", "floor"  # sources of images that are no samplers
+OF_A_CLASS = 10  # images
+NEAREST = (
+    256  # images of a set, drawn at random, as splits lie sorted by class, whose nearest are found
+)
 
 
 @dataclass(frozen=True)
@@ -108,63 +117,54 @@ def generate_by_pca(pca: PCA, train: Tensor, real: RealImages, seed: int) -> dic
     }
 
 
+def generate_classes(vae: VAE, sampler: Sampler, seed: int) -> UInt8Array:
+    """OF_A_CLASS images of one class after another, uint8 (K * OF_A_CLASS, C, H, W)."""
+    assert isinstance(sampler, ClassGaussians)
+    labels = sampler.labels.repeat_interleave(OF_A_CLASS)
+    z = sampler.sample_classes(labels, torch.Generator().manual_seed(seed))
+    return to_uint8(decode(vae, z))
+
+
 def judge(
     real: RealImages, groups: Mapping[str, UInt8Array], device: torch.device
-) -> dict[str, Row]:
-    """Of each group of images, uint8 (n, C, H, W), n as many as `real` has."""
+) -> dict[str, dict[str, float]]:
+    """swd, swd_SIDE of each level and nearest, of each group of images, uint8 (n, C, H, W)."""
     some = torch.randperm(len(real.other), generator=torch.Generator().manual_seed(0))[:NEAREST]
-    looked_at = [to_floats(images[some.numpy()]) for images in groups.values()]
-    near = nearest(looked_at, real.train, device)
-    rows: dict[str, Row] = {}
+    near = nearest(
+        [to_floats(images[some.numpy()]) for images in groups.values()], real.train, device
+    )
+    judged = {}
     for (name, images), found in zip(groups.items(), near, strict=True):
         distance = real.patches.distance(to_floats(images))
         levels = zip(distance.sides, distance.levels, strict=True)
-        rows[name] = {
+        judged[name] = {
             "swd": distance.mean,
             **{f"swd_{side}": level for side, level in levels},
             "nearest": float(found.distance.mean()),
-            "fid": None,
-            "kid": None,
         }
-    return rows
+    return judged
 
 
-def add_inception(
-    judged: Sequence[tuple[Mapping[str, Row], Mapping[str, UInt8Array]]],
+def judge_all(
     real: RealImages,
-    settings: CompareSettings,
+    groups: Mapping[Key, Mapping[str, UInt8Array]],
+    weights: Path | None,
+    seed: int,
     device: torch.device,
-) -> str:
-    """Fill in `fid` and `kid` of every row that `judge` made, where they can be measured.
+) -> tuple[list[Rows], dict[str, Any]]:
+    """Every figure of every source, and under what conditions FID and KID were measured or not.
 
-    judged: what `judge` gave, and the groups that it was given. Returns under what conditions they
-    were measured, or why they were not, as a sentence.
-    Raises UserError where settings.inception_weights is not a file of the net's weights.
+    groups: of each model and seed. weights, seed: as `inception_distances`.
     """
-    weights = settings.inception_weights
-    found = inception_distances(
-        real.reference,
-        {
-            f"{i} {name}": group
-            for i, (_, groups) in enumerate(judged)
-            for name, group in groups.items()
-        },
-        weights=None if weights is None else Path(weights).expanduser(),
-        device=device,
-        seed=settings.seed,
-    )
-    if isinstance(found, NotMeasured):
-        return f"FID and KID are not measured: {found.reason}."
-    for i, (rows, _) in enumerate(judged):
-        for name, row in rows.items():
-            distance = found.groups[f"{i} {name}"]
-            row["fid"], row["kid"] = distance.fid, distance.kid
-    return describe(found)
-
-
-def describe(found: InceptionDistances) -> str:
-    return (
-        f"FID and KID are of {len(found.groups)} sets against {found.reference_count:,} test "
-        f"images, with the weights {found.weights}, images resized {found.resizing}; KID is the "
-        f"mean over subsets of {found.subset_size:,}."
-    )
+    named = {
+        f"{model} {number} {source}": images
+        for (model, number), sources in groups.items()
+        for source, images in sources.items()
+    }
+    found = inception_distances(real.reference, named, weights=weights, device=device, seed=seed)
+    table = []
+    for (model, number), sources in groups.items():
+        for source, figures in judge(real, sources, device).items():
+            figures |= found.groups.get(f"{model} {number} {source}", {})
+            table.append(rows(model, figures, seed=number, source=source))
+    return table, found.conditions

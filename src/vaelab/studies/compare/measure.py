@@ -1,136 +1,141 @@
-"""What `compare` measures of each model on the test split. One function a metric.
+"""What `compare` measures of each model on the test split, and the tables of it.
 
-    evaluate(vae, images, Posteriors.of(vae, images), price, settings.compare).row["psnr"]
-    evaluate_pca(pca, pca.encode(images.train.images), images, seconds, seed=0)["psnr"]
+    train, test = encode(vae, images.train.images), encode(vae, images.test.images)
+    measure(vae, images, train, test, settings.compare).figures["psnr"]
 
-It stands apart from `evaluation`, on which the trained weights depend: a new figure in the
-comparison trains nothing again. How generated images are judged is in `generation`.
+How generated images are judged is in `generated`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from vaelab.data.arrays import ImageArrays, Split, UInt8Array
-from vaelab.metrics.aggregate import aggregated_posterior
+from vaelab.metrics.aggregate import active_units, aggregated_posterior
 from vaelab.metrics.bounds import bits_per_dim, bounds
+from vaelab.metrics.cost import macs
+from vaelab.metrics.fidelity import Fidelity, fidelity, pixel_entropy
+from vaelab.metrics.frame import mean, models_of, spread
+from vaelab.metrics.measures import MEASURES, SOURCES, best_bold
 from vaelab.metrics.pca import PCA
-from vaelab.metrics.probes import TEST_IMAGES, TRAIN_IMAGES, Probe, probe, probe_rows
-from vaelab.settings import CompareSettings
-from vaelab.training.validation import mean_of, psnr, validate
-from vaelab.vae.inference import BATCH, batches, device_of, encode
-from vaelab.vae.model import VAE, Posterior
-from vaelab.vae.objective import kl_to_standard_normal
-
-Row = dict[str, float | None]  # a line of the table; None where a figure does not apply
-
-MEASURES = (
-    *("elbo", "iw_bound", "bits_per_dim", "reconstruction", "kl"),
-    *("mutual_information", "marginal_kl_lower", "marginal_kl_upper", "active_units"),
-    *("mse", "psnr", "ssim"),
-    *("probe_linear", "probe_knn"),
-    *("parameters", "macs"),
+from vaelab.metrics.probes import (
+    TEST_IMAGES,
+    TRAIN_IMAGES,
+    Probe,
+    chance_accuracy,
+    probe,
+    probe_rows,
 )
-ACTIVE = 0.01  # variance over the images of a unit's posterior mean; Burda et al. 2016, section 5.2
+from vaelab.plotting.style import NAMES
+from vaelab.runtime.outputs import markdown_table, write_csv, write_text
+from vaelab.samplers.gaussians import Sampler
+from vaelab.settings import CompareSettings, DatasetSettings
+from vaelab.vae.inference import batches, device_of, mean_of
+from vaelab.vae.model import VAE, Posterior
+from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
+from vaelab.vae.pixels import to_floats
+
+DRAWS = ("elbo_samples", "iw_samples", "temperature", "mixture_components")
+HEADLINE = ("elbo", "reconstruction", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
 
 
 @dataclass(frozen=True)
-class Posteriors:
-    """What a VAE's encoder makes of the train split and of the test split."""
+class Measured:
+    """A VAE on the test split of N images."""
 
-    train: Posterior
-    test: Posterior
-
-    @classmethod
-    def of(cls, vae: VAE, images: ImageArrays) -> Posteriors:
-        return cls(encode(vae, images.train.images), encode(vae, images.test.images))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A VAE on the test split."""
-
-    row: Row  # MEASURES
+    figures: dict[str, float]  # of MEASURES, those that apply
+    mu: Tensor  # (N, latent_dim)
+    mse: Tensor  # (N,), of each image's reconstruction
     kl_per_dimension: Tensor  # (latent_dim,), mean over the images, nats
     ceiling: float | None  # nats: log N, where the mutual information is as high as N images show
 
 
-def evaluate(
-    vae: VAE,
-    images: ImageArrays,
-    posteriors: Posteriors,
-    settings: CompareSettings,
-) -> Evaluation:
-    """A point posterior has no bound: of its terms, only the distortion is a number."""
-    test = images.test.images
-    kl = kl_to_standard_normal(*posteriors.test).double().mean(0)
-    figures: Row = {}
-    ceiling = None
-    if vae.stochastic:
-        found = bounds(
-            vae,
-            test,
-            elbo_samples=settings.elbo_samples,
-            iw_samples=settings.iw_samples,
-            seed=settings.seed,
-        )
-        aggregated = aggregated_posterior(posteriors.test, seed=settings.seed)
-        figures = {
-            **found._asdict(),
-            "mutual_information": aggregated.mutual_information,
-            "marginal_kl_lower": aggregated.marginal_kl_lower,
-            "marginal_kl_upper": aggregated.marginal_kl_upper,
-        }
-        ceiling = aggregated.ceiling if aggregated.saturated else None
-        if vae.likelihood.proper:
-            figures["bits_per_dim"] = bits_per_dim(found.iw_bound, images.shape)
-    else:
-        figures["reconstruction"] = validate(vae, test, samples=1, seed=0).distortion
-    row = _row(
-        **figures,
-        **_fidelity(vae.decode_mean, posteriors.test.mu, test, device_of(vae)),
-        **_usefulness(posteriors.train.mu, posteriors.test.mu, images, settings.seed),
-        active_units=active_units(posteriors.test.mu) if vae.stochastic else None,
-        parameters=vae.parameter_count(),
-        macs=macs(vae),
-    )
-    return Evaluation(row, kl, ceiling)
+@dataclass(frozen=True)
+class Compared:
+    """One trained model, and what was made with it."""
+
+    vae: VAE
+    seed: int
+    measured: Measured
+    samplers: Mapping[str, Sampler]
+    generated: Mapping[str, UInt8Array]  # source -> (n, C, H, W)
+    history: pd.DataFrame  # of its training
+
+    @property
+    def model(self) -> str:
+        return self.vae.config.architecture
 
 
-def evaluate_pca(pca: PCA, train: Tensor, images: ImageArrays, seed: int) -> Row:
-    """The linear floor. PCA has no density and no posterior: no bound, none of its terms.
+def measure(
+    vae: VAE, images: ImageArrays, train: Posterior, test: Posterior, settings: CompareSettings
+) -> Measured:
+    """train, test: what its encoder makes of the two splits."""
+    figures, ceiling = _bound(vae, images, test, settings)
+    decoded = fidelity(vae.decode_mean, test.mu, images.test.images, device_of(vae))
+    figures |= decoded.figures() | _probes(train.mu, test.mu, images, settings.seed)
+    figures |= {"parameters": vae.parameter_count(), "macs": macs(vae)}
+    kl = kl_to_standard_normal(*test).double().mean(0)
+    return Measured(figures, test.mu, decoded.mse, kl, ceiling)
 
-    train: the train split's codes, (N, K).
-    """
+
+def _bound(
+    vae: VAE, images: ImageArrays, posterior: Posterior, settings: CompareSettings
+) -> tuple[dict[str, float], float | None]:
+    """A point posterior has none: of its terms, only the distortion is a number."""
+    test, seed = images.test.images, settings.seed
+    if not vae.stochastic:
+        with torch.no_grad():
+            distortions = [elbo_terms(vae, x).distortion for x in batches(test, device_of(vae))]
+        return {"reconstruction": mean_of(distortions)}, None
+    draws = {"elbo_samples": settings.elbo_samples, "iw_samples": settings.iw_samples}
+    found = bounds(vae, test, **draws, seed=seed)
+    aggregated = aggregated_posterior(posterior, seed=seed)
+    figures = found._asdict() | aggregated._asdict()
+    ceiling = figures.pop("ceiling")
+    figures["active_units"] = active_units(posterior.mu)
+    if vae.likelihood.proper:
+        figures["bits_per_dim"] = bits_per_dim(found.iw_bound, images.shape)
+    return figures, ceiling if aggregated.saturated else None
+
+
+def measure_pca(pca: PCA, train: Tensor, images: ImageArrays, seed: int) -> dict[str, float]:
+    """The linear floor: no density and no posterior. train: the train split's codes, (N, K)."""
     test = pca.encode(images.test.images)
-    return _row(
-        **_fidelity(pca.decode, test, images.test.images, torch.device("cpu")),
-        **_usefulness(train, test, images, seed),
-        parameters=pca.parameter_count(),
-        macs=pca.macs(),
-    )
+    return {
+        **fidelity(pca.decode, test, images.test.images, torch.device("cpu")).figures(),
+        **_probes(train, test, images, seed),
+        "parameters": pca.parameter_count(),
+        "macs": pca.macs(),
+    }
 
 
-def evaluate_mean_image(images: ImageArrays) -> Row:
-    """The trivial floor: the train split's mean, whatever the image."""
-    mean = images.train.images.mean(0, dtype=np.float64) / 255.0
-    constant = torch.from_numpy(mean).float()
-    codes = torch.zeros(len(images.test), 0)
-    fidelity = _fidelity(
-        lambda z: constant.expand(len(z), *constant.shape),
-        codes,
+def measure_mean_image(images: ImageArrays) -> dict[str, float]:
+    """The trivial floor: the train split's mean, in float64 until it is known."""
+    average = torch.from_numpy(images.train.images.mean(0, dtype=np.float64) / 255.0).float()
+    found: Fidelity = fidelity(
+        lambda z: average.expand(len(z), *average.shape),
+        torch.zeros(len(images.test), 0),
         images.test.images,
         torch.device("cpu"),
     )
-    return _row(**fidelity, parameters=constant.numel(), macs=0)
+    return found.figures() | {"parameters": average.numel(), "macs": 0}
+
+
+def _probes(train: Tensor, test: Tensor, images: ImageArrays, seed: int) -> dict[str, float]:
+    """Of codes for telling the classes apart; nothing where there are no two classes."""
+    train_labels, test_labels = (torch.tensor(s.labels) for s in (images.train, images.test))
+    found = probe(train, train_labels, test, test_labels, seed)
+    return {"probe_linear": found.linear, "probe_knn": found.knn} if found else {}
 
 
 def probe_pixels(images: ImageArrays, seed: int) -> Probe | None:
@@ -138,71 +143,10 @@ def probe_pixels(images: ImageArrays, seed: int) -> Probe | None:
 
     def chosen(split: Split, most: int) -> tuple[Tensor, Tensor]:
         rows = probe_rows(len(split), most, seed).numpy()
-        pixels = torch.from_numpy(split.images[rows]).flatten(1).float() / 255.0
-        return pixels, torch.tensor(split.labels[rows])
+        return to_floats(split.images[rows]).flatten(1), torch.tensor(split.labels[rows])
 
     train, test = chosen(images.train, TRAIN_IMAGES), chosen(images.test, TEST_IMAGES)
     return probe(*train, *test, seed)
-
-
-def _row(**figures: float | None) -> Row:
-    return dict.fromkeys(MEASURES) | figures
-
-
-def _fidelity(
-    decode: Callable[[Tensor], Tensor], codes: Tensor, images: UInt8Array, device: torch.device
-) -> Row:
-    """Of the images decoded from their codes. codes: (N, K); images: uint8 (N, C, H, W)."""
-    errors, similarity = [], []
-    with torch.no_grad():
-        for part, originals in zip(codes.split(BATCH), batches(images, device), strict=True):
-            decoded = decode(part.to(device))
-            errors.append((decoded - originals).square().flatten(1).mean(1))
-            similarity.append(ssim(decoded, originals))
-    mse = mean_of(errors)
-    return {"mse": mse, "psnr": psnr(mse), "ssim": mean_of(similarity)}
-
-
-def _usefulness(train: Tensor, test: Tensor, images: ImageArrays, seed: int) -> Row:
-    """Of codes for telling the classes apart; nothing where there are no two classes."""
-    train_labels, test_labels = (torch.tensor(s.labels) for s in (images.train, images.test))
-    found = probe(train, train_labels, test, test_labels, seed)
-    return {"probe_linear": found.linear, "probe_knn": found.knn} if found else {}
-
-
-def ssim(images: Tensor, originals: Tensor) -> Tensor:
-    """Structural similarity of each pair: both (B, C, H, W) in [0, 1]. Returns (B,).
-
-    Wang et al. 2004, with their Gaussian window of 11 x 11 pixels and sigma 1.5, around each pixel
-    (the image is mirrored at its border) and in each channel, then averaged.
-    """
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    similarity = structural_similarity_index_measure(
-        images, originals, data_range=1.0, reduction="none"
-    )
-    assert isinstance(similarity, Tensor)
-    return similarity.reshape(len(images))
-
-
-def active_units(mu: Tensor) -> int:
-    """How many latent dimensions' posterior means vary over the images.
-
-    mu: (N, latent_dim). Burda et al. 2016 (arXiv 1509.00519), section 5.2: Var_x(E_q[z]) > 0.01.
-    """
-    return int((mu.double().var(0, correction=0) > ACTIVE).sum())
-
-
-def macs(vae: VAE) -> int:
-    """Multiply-accumulates of encoding one image and decoding one z.
-
-    Those of linear layers and convolutions; half of the operations that torch counts.
-    """
-    image = torch.zeros(1, *vae.config.shape, device=device_of(vae))
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        vae.decode(vae.encode(image).mu)
-    return counter.get_total_flops() // 2
 
 
 def choose(count: int, wanted: int, seed: int) -> NDArray[np.int64]:
@@ -211,14 +155,84 @@ def choose(count: int, wanted: int, seed: int) -> NDArray[np.int64]:
     return np.sort(chosen)
 
 
-def pixel_entropy(images: UInt8Array) -> float:
-    """Mean over images of the summed entropy of Bernoulli(pixel), nats/image.
+# --- what is written -----------------------------------------------------------------------------
 
-    images: uint8 (N, C, H, W). No binary cross-entropy with these pixels as targets can be lower.
+
+def headline(figures: pd.DataFrame, architectures: Sequence[str]) -> dict[str, Any]:
+    """metrics/D/compare.json: the few figures that are compared between experiments."""
+    found: dict[str, Any] = {
+        model: {key: mean(figures, model, key) for key in HEADLINE}
+        | {"swd": mean(figures, model, "swd", "mixture")}
+        for model in architectures
+    }
+    return found | {"pca": {"psnr": mean(figures, "pca", "psnr")}}
+
+
+def write_tables(figures: pd.DataFrame, folder: Path) -> None:
+    """table.csv, mean and sd over the seeds in a column for each model; table.md, to read."""
+    models, order = models_of(figures), list(MEASURES)
+    pairs = dict.fromkeys(zip(figures["measure"], figures["source"], strict=True))
+    wide, lines = [], []
+    for key, source in sorted(pairs, key=lambda pair: order.index(_declared(pair[0]))):
+        cells = {model: spread(figures, model, key, source) for model in models}
+        row: dict[str, Any] = {"measure": key, "source": source}
+        for model, found in cells.items():
+            row |= {model: found and found.mean, f"{model}_sd": found and found.sd}
+        wide.append(row)
+        if key in MEASURES:
+            name = MEASURES[key].heading + (f": {SOURCES[source]}" if source else "")
+            lines.append([name, *best_bold(key, cells.values())])
+    write_csv(folder / "table.csv", wide)
+    headings = [SOURCES["floor"] if model == "data" else NAMES[model] for model in models]
+    write_text(folder / "table.md", markdown_table(lines, ["", *headings]))
+
+
+def _declared(key: str) -> str:
+    """swd_32, of one scale, is told with swd."""
+    return key if key in MEASURES else "swd"
+
+
+def facts(
+    settings: DatasetSettings, images: ImageArrays, every: Sequence[Compared]
+) -> dict[str, Any]:
+    """Under what the figures were measured."""
+    vae, history = every[0].vae, every[0].history  # all share their settings
+    config, options = vae.config, settings.compare
+    histories: dict[str, list[pd.DataFrame]] = {}
+    for each in every:
+        histories.setdefault(each.model, []).append(each.history)
+    labels = [torch.tensor(split.labels) for split in (images.train, images.test)]
+    probes = probe_pixels(images, options.seed)
+    ceilings = [each.measured.ceiling for each in every if each.measured.ceiling]
+    entropy = pixel_entropy(images.test.images) if config.likelihood == "bernoulli" else None
+    return {
+        "dataset": settings.dataset,
+        "shape": images.shape,
+        "images": {"train": len(images.train), "test": len(images.test)},
+        **config.model_dump(include={"latent_dim", "likelihood", "sigma", "posterior"}),
+        "proper": vae.likelihood.proper,
+        "beta": float(history["beta"].iloc[-1]),
+        "epochs": len(history),
+        "steps": len(history) * math.ceil(len(images.train) / settings.train.batch_size),
+        "seeds": sorted({each.seed for each in every}),
+        **options.model_dump(include=set(DRAWS)),
+        "pixel_entropy": entropy,
+        "saturation": max(ceilings, default=None),
+        "chance": probes and chance_accuracy(*labels),
+        "pixel_probes": probes and {"linear": probes.linear, "knn": probes.knn},
+        "validation": {model: _progress(found) for model, found in histories.items()},
+    }
+
+
+def _progress(histories: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """The validation ELBO after the first epoch, the last but one and the last, mean over seeds.
+
+    Of a point posterior, which has none, less the distortion.
     """
-    counts = np.zeros(256)
-    for start in range(0, len(images), BATCH):
-        counts += np.bincount(images[start : start + BATCH].ravel(), minlength=256)
-    grey = torch.arange(256).double() / 255.0
-    entropy = torch.distributions.Bernoulli(grey).entropy()
-    return math.fsum((entropy.numpy() * counts).tolist()) / len(images)
+    every = pd.concat(histories).groupby("epoch").mean()
+    score = every["val_elbo"]
+    if not np.isfinite(score.to_numpy()).all():
+        score = -every["val_reconstruction"]
+    last = len(score) - 1
+    places = {"first": 0, "before_last": max(last - 1, 0), "last": last}
+    return {name: float(score.iloc[place]) for name, place in places.items()}

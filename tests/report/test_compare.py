@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from vaelab.metrics.spread import paired_difference
+
 from vaelab.report.common import ABSENT, format_number, markdown_table, write_csv, write_json
 from vaelab.report.compare import MEASURES, Conditions, compare_report
 

@@ -11,6 +11,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from vaelab.metrics import aggregate
 from vaelab.metrics.aggregate import (
+    active_units,
     aggregate_moments,
     aggregated_posterior,
     encoding_statistics,
@@ -39,7 +40,7 @@ def test_posteriors_far_apart_saturate() -> None:
     posterior = Posterior(mu, torch.full_like(mu, -4.0))
     found = aggregated_posterior(posterior, seed=0)
     assert found.mutual_information == pytest.approx(math.log(50), abs=1e-9)
-    assert found.marginal_kl == pytest.approx(mean_kl(posterior) - math.log(50))
+    assert found.marginal_kl_upper == pytest.approx(mean_kl(posterior) - math.log(50))
     assert found.saturated
 
 
@@ -53,7 +54,7 @@ def test_a_gaussian_channel() -> None:
     gap = 0.5 * (total - 1.0 - total.log()).sum().item()
     error = 4 * math.sqrt(2 / aggregate.DRAWS)  # of a draw, log q(z|x) - log q(z) varies by < d
     assert found.mutual_information == pytest.approx(information, abs=error)
-    assert found.marginal_kl == pytest.approx(gap, abs=error)
+    assert found.marginal_kl_upper == pytest.approx(gap, abs=error)
     assert not found.saturated
 
 
@@ -71,7 +72,7 @@ def test_against_torch_distributions(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(aggregate, "PAIRS", 700)
     posterior = Posterior(mu, logvar)
-    gaps = [aggregated_posterior(posterior, seed=seed).marginal_kl for seed in range(40)]
+    gaps = [aggregated_posterior(posterior, seed=seed).marginal_kl_upper for seed in range(40)]
     assert sum(gaps) / len(gaps) == pytest.approx(expected, abs=0.1)
 
 
@@ -96,7 +97,7 @@ def test_the_two_make_the_mean_kl(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(aggregate, "DRAWS", 100)
     one, same, other = (aggregated_posterior(posterior, seed=seed) for seed in (0, 0, 1))
-    assert one.mutual_information + one.marginal_kl == pytest.approx(mean_kl(posterior))
+    assert one.mutual_information + one.marginal_kl_upper == pytest.approx(mean_kl(posterior))
     assert one == same
     assert one.mutual_information != other.mutual_information
 
@@ -119,7 +120,7 @@ def test_encodings_that_fill_the_prior() -> None:
     found = encoding_statistics(posterior, kl)
     assert found.variance == pytest.approx(1.0, abs=0.02)
     assert found.norm == pytest.approx(1.0, abs=0.02)
-    assert found.marginal_kl == pytest.approx(0.0, abs=0.01)
+    assert found.marginal_kl_lower == pytest.approx(0.0, abs=0.01)
     assert found.kl == pytest.approx(float(kl.sum()))
 
 
@@ -133,5 +134,11 @@ def test_marginal_kl_of_a_gaussian_against_torch() -> None:
     expected = float(torch.distributions.kl_divergence(truth, prior))
     kl = kl_to_standard_normal(*posterior).mean(0)
     found = encoding_statistics(posterior, kl)
-    assert found.marginal_kl == pytest.approx(expected, rel=0.02)
-    assert found.marginal_kl < found.kl
+    assert found.marginal_kl_lower == pytest.approx(expected, rel=0.02)
+    assert found.marginal_kl_lower < found.kl
+
+
+def test_active_units_counts_variance_and_not_size() -> None:
+    mu = torch.tensor([[5.0, 0.0], [5.0, 0.19]])  # variances 0 and 0.009
+    assert active_units(mu) == 0
+    assert active_units(torch.tensor([[5.0, 0.0], [5.0, 0.21]])) == 1  # 0.011

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 from torch import Tensor
 
 from vaelab.samplers import gaussians as samplers
-from vaelab.samplers.gaussians import Mixture, Prior, fit_class_gaussians, fit_mixture
+from vaelab.samplers.gaussians import Density, Mixture, Prior, fit_class_gaussians, fit_mixture
 from vaelab.vae.model import Posterior
 
 
@@ -93,6 +93,23 @@ def test_log_prob_is_scipys() -> None:
         )
     ]
     np.testing.assert_allclose(fitted.log_prob(z), np.log(sum(densities)), rtol=1e-8)
+
+
+def test_density_in_float32_and_its_gradient() -> None:
+    posterior, labels = two_groups(2_000)
+    fitted = fit_class_gaussians(posterior, labels)
+    z = (5.0 * normal(4, 3, 2, seed=3)).requires_grad_()
+    density = Density.of(fitted, torch.device("cpu"))
+    found = density.log_prob(z)
+    assert (found.shape, found.dtype) == ((4, 3), torch.float32)
+    exact = z.detach().double().requires_grad_()
+    expected = Density.of(fitted, torch.device("cpu"), torch.float64).log_prob(exact)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(fitted.log_prob(z.detach().flatten(0, 1)), expected.flatten())
+    (slope,), (reference,) = (
+        torch.autograd.grad(value.sum(), at) for value, at in ((found, z), (expected, exact))
+    )
+    torch.testing.assert_close(slope.double(), reference, rtol=1e-3, atol=1e-3)
 
 
 def test_log_prob_is_sklearns() -> None:

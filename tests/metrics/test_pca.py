@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA as SklearnPCA
 
 from vaelab.metrics import pca as module
-from vaelab.metrics.pca import fit_pca
+from vaelab.metrics.pca import fit_pca, principal_axes, principal_components
 
 
 def correlated(count: int, shape: tuple[int, int, int], rank: int) -> NDArray[np.uint8]:
@@ -83,3 +83,31 @@ def test_same_seed_same_components() -> None:
     images = correlated(200, (3, 16, 16), rank=20)
     one, same = fit_pca(images, 8, seed=1), fit_pca(images, 8, seed=1)
     assert torch.equal(one.components, same.components)
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(200, 8), (30, 50)])
+def test_principal_axes_against_sklearn(count: int, dimension: int) -> None:
+    """By the covariance, and by the inner products where there are fewer points than dimensions."""
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((count, dimension)) * np.arange(dimension, 0, -1)
+    points -= points.mean(0)
+    variances, axes = principal_axes(torch.from_numpy(points), 4)
+    reference = SklearnPCA(4, svd_solver="full").fit(points)
+    expected = reference.explained_variance_ * (count - 1) / count
+    np.testing.assert_allclose(variances, expected, rtol=1e-8)
+    np.testing.assert_allclose(np.abs(reference.components_ @ axes.numpy()), np.eye(4), atol=1e-6)
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(200, 6), (20, 30), (20, 1)])
+def test_principal_components_against_sklearn(count: int, dimension: int) -> None:
+    codes = torch.randn(count, dimension, generator=torch.Generator().manual_seed(0))
+    codes = codes * torch.arange(1, dimension + 1) + 3.0
+    found = principal_components(codes)
+    known = min(2, dimension)
+    reference = SklearnPCA(known).fit(codes.double().numpy())
+    expected = np.abs(reference.transform(codes.double().numpy()))
+    np.testing.assert_allclose(found.coordinates[:, :known].abs(), expected, rtol=1e-4, atol=1e-4)
+    ratios = reference.explained_variance_ratio_
+    np.testing.assert_allclose(found.explained[:known], ratios, rtol=1e-5)
+    assert not found.coordinates[:, known:].any()
+    assert not principal_components(torch.ones(20, dimension)).coordinates.any()

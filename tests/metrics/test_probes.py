@@ -11,7 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from vaelab.metrics import probes
-from vaelab.metrics.probes import Probe, fit_linear_probe, held_out, probe, probe_rows
+from vaelab.metrics.probes import (
+    Probe,
+    chance_accuracy,
+    fit_linear_probe,
+    held_out,
+    probe,
+    probe_rows,
+)
 
 Split = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -37,8 +44,15 @@ def found(split: Split, seed: int = 0) -> Probe:
 
 
 def test_clusters_are_told_apart(clusters: Split) -> None:
-    commonest = clusters[3].bincount().max().item() / 300
+    names, counts = clusters[1].unique(return_counts=True)
+    commonest = (clusters[3] == names[counts.argmax()]).double().mean().item()
     assert found(clusters) == pytest.approx((1.0, 1.0, commonest))
+
+
+def test_chance_names_the_commonest_of_the_training_labels() -> None:
+    train, test = torch.tensor([7, 4, 4, 7, 7]), torch.tensor([4, 4, 4, 7])
+    assert chance_accuracy(train, test) == 0.25
+    assert chance_accuracy(train[:4], test) == 0.75  # of equally common ones the least
 
 
 def test_labels_that_the_codes_do_not_hold(clusters: Split) -> None:

@@ -1,0 +1,72 @@
+"""How far decoded images lie from their originals, image by image; and a floor of grey pixels.
+
+found = fidelity(vae.decode_mean, posterior.mu, images.test.images, device)
+found.figures()["psnr"], found.mse.argsort()
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab.data.arrays import UInt8Array
+from vaelab.vae.inference import BATCH, batches, mean_of
+from vaelab.vae.pixels import psnr
+
+
+class Fidelity(NamedTuple):
+    """Of N images in [0, 1], on the CPU."""
+
+    mse: Tensor  # (N,), over pixels and channels
+    ssim: Tensor  # (N,)
+
+    def figures(self) -> dict[str, float]:
+        """Means over the images; the PSNR is that of the mean error."""
+        mse = mean_of([self.mse])
+        return {"mse": mse, "psnr": psnr(mse), "ssim": mean_of([self.ssim])}
+
+
+@torch.no_grad()
+def fidelity(
+    decode: Callable[[Tensor], Tensor], codes: Tensor, images: UInt8Array, device: torch.device
+) -> Fidelity:
+    """codes: (N, K), of which `decode` makes (B, C, H, W) in [0, 1]; images: uint8 (N, C, H, W)."""
+    errors, similarity = [], []
+    for part, originals in zip(codes.split(BATCH), batches(images, device), strict=True):
+        decoded = decode(part.to(device))
+        errors.append((decoded - originals).square().flatten(1).mean(1).cpu())
+        similarity.append(ssim(decoded, originals).cpu())
+    return Fidelity(torch.cat(errors), torch.cat(similarity))
+
+
+def ssim(images: Tensor, originals: Tensor) -> Tensor:
+    """Structural similarity of each pair: both (B, C, H, W) in [0, 1]. Returns (B,).
+
+    Wang et al. 2004, with their Gaussian window of 11 x 11 pixels and sigma 1.5, around each pixel
+    (the image is mirrored at its border) and in each channel, then averaged.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    similarity = structural_similarity_index_measure(
+        images, originals, data_range=1.0, reduction="none"
+    )
+    assert isinstance(similarity, Tensor)
+    return similarity.reshape(len(images))
+
+
+def pixel_entropy(images: UInt8Array) -> float:
+    """Mean over images of the summed entropy of Bernoulli(pixel), nats/image.
+
+    images: uint8 (N, C, H, W). No binary cross-entropy with these pixels as targets can be lower.
+    """
+    counts = np.zeros(256)
+    for start in range(0, len(images), BATCH):
+        counts += np.bincount(images[start : start + BATCH].ravel(), minlength=256)
+    grey = torch.arange(256).double() / 255.0  # float64: a sum over millions of pixels
+    entropy = torch.distributions.Bernoulli(grey).entropy()
+    return math.fsum((entropy.numpy() * counts).tolist()) / len(images)
