@@ -131,7 +131,7 @@ def test_rows_are_the_same_for_every_code(clusters: Split, monkeypatch: pytest.M
     assert one == same != other
     rows, test_rows = probe_rows(300, 40, 0), probe_rows(300, 90, 0)
     chosen = (vague[rows], labels[rows], test_vague[test_rows], test_labels[test_rows])
-    assert found(chosen) == one
+    assert found(chosen)[:2] == one[:2]
     assert probe_rows(3, 10, 0).tolist() == [0, 1, 2]
     assert len(np.unique(rows)) == 40
 

@@ -4,12 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-import compare
 import pytest
-import report
 import yaml
 from toys import Recorder, assert_links_work, contents, save_models, write_data, write_params
 
+import compare
+import report
 from vaelab.metrics.frame import mean, models_of, read_frame
 from vaelab.settings import ARCHITECTURES, load_settings
 from vaelab.vae.model import seed_dir
