@@ -73,12 +73,6 @@ def test_pyramid_against_scipy(side: int) -> None:
         np.testing.assert_allclose(level, expected, atol=1e-6)
 
 
-def test_fine_levels_of_a_flat_image_are_empty() -> None:
-    *fine, coarsest = laplacian_pyramid(torch.full((1, 3, 128, 128), 0.3))
-    assert max(level.abs().max() for level in fine) < 1e-6
-    torch.testing.assert_close(coarsest, torch.full((1, 3, 16, 16), 0.3))
-
-
 def naive_patches(level: NDArray[np.float64], corners: Tensor) -> NDArray[np.float64]:
     patches = [
         image[:, y : y + 7, x : x + 7].ravel()
@@ -136,23 +130,12 @@ def test_scaled_gaussian() -> None:
     assert result.mean == pytest.approx(1000 * 0.3 * math.sqrt(2 / math.pi), rel=0.03)
 
 
-def test_same_images_have_no_distance(reference: PatchReference) -> None:
-    assert reference.distance(images_like_photographs(64, 32)) == SlicedWasserstein(
-        (32, 16), (0.0, 0.0), 0.0
-    )
-
-
 def test_blur_is_seen_at_the_finest_level(
     reference: PatchReference, floor: SlicedWasserstein
 ) -> None:
     result = reference.distance(blur(images_like_photographs(64, 32, seed=1)))
     assert result.levels[0] > 5 * floor.levels[0]
     assert result.levels[1] < 2 * floor.levels[1]
-
-
-def test_lost_contrast_is_seen(reference: PatchReference, floor: SlicedWasserstein) -> None:
-    faded = 0.5 + 0.5 * (images_like_photographs(64, 32, seed=1) - 0.5)
-    assert reference.distance(faded).levels[0] > 5 * floor.levels[0]
 
 
 def test_shift_in_colour_is_seen_at_the_coarsest_level(
@@ -163,14 +146,6 @@ def test_shift_in_colour_is_seen_at_the_coarsest_level(
     result = reference.distance(tinted)
     assert result.levels[0] == pytest.approx(floor.levels[0], rel=1e-3)
     assert result.levels[1] > 2 * floor.levels[1]
-
-
-def test_grows_with_noise(reference: PatchReference) -> None:
-    images = images_like_photographs(64, 32, seed=1)
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(2))
-    distances = [reference.distance(images + s * noise).mean for s in (0.05, 0.1, 0.2, 0.4)]
-    assert distances == sorted(distances)
-    assert distances[-1] > 5 * distances[0]
 
 
 def test_seed_decides(reference: PatchReference, floor: SlicedWasserstein) -> None:

@@ -61,7 +61,7 @@ def untrained(
         "steep": [model for model, course in facts["validation"].items() if _is_steep(**course)],
         "steps": list(models) if facts["steps"] < FEW_STEPS else [],
     }
-    return {reason: found for reason, found in reasons.items() if found}
+    return reasons if any(reasons.values()) else {}
 
 
 def _is_steep(first: float, before_last: float, last: float) -> bool:

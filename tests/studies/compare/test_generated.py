@@ -10,26 +10,27 @@ from toys import image_arrays
 
 from vaelab import nets
 from vaelab.data.arrays import ImageArrays
-from vaelab.metrics.inception import InceptionDistance, InceptionDistances, NotMeasured
+from vaelab.metrics.frame import frame, mean
+from vaelab.metrics.inception import InceptionDistances
 from vaelab.metrics.pca import fit_pca
 from vaelab.settings import load_settings
 from vaelab.studies.compare import generated as generation
 from vaelab.studies.compare.generated import (
     RECONSTRUCTION,
     RealImages,
-    add_inception,
     fit_samplers,
     generate,
     generate_by_pca,
+    generate_classes,
     judge,
-    to_uint8,
+    judge_all,
 )
 from vaelab.vae.inference import decode, encode
-from vaelab.vae.model import VAEConfig
-from vaelab.vae.pixels import to_floats
+from vaelab.vae.model import VAE, VAEConfig
+from vaelab.vae.pixels import to_uint8
 
 CPU = torch.device("cpu")
-SETTINGS = load_settings(Path(__file__).parents[1] / "params.yaml").compare.model_copy(
+SETTINGS = load_settings(Path(__file__).parents[3] / "params.yaml").compare.model_copy(
     update={"generated": 64, "mixture_components": 2, "flow_steps": 3}
 )
 
@@ -62,17 +63,14 @@ def test_few_test_images_are_halved(tmp_path: Path) -> None:
     assert len(real.reference) == len(real.other) == 10
 
 
-def test_samplers_and_what_is_generated(images: ImageArrays, tmp_path: Path) -> None:
+def small_vae() -> VAE:
     torch.manual_seed(0)
-    vae = nets.build(
-        VAEConfig(
-            architecture="conv",
-            shape=(3, 16, 16),
-            latent_dim=4,
-            likelihood="gaussian",
-            net={"width": 4},
-        )
-    )
+    shared = {"shape": (3, 16, 16), "latent_dim": 4, "likelihood": "gaussian"}
+    return nets.build(VAEConfig(architecture="conv", net={"width": 4}, **shared))
+
+
+def test_samplers_and_what_is_generated(images: ImageArrays) -> None:
+    vae = small_vae()
     train, test = encode(vae, images.train.images), encode(vae, images.test.images)
     samplers = fit_samplers(train, images.train.labels, SETTINGS, CPU)
     assert list(samplers) == ["prior", "tempered", "mixture", "class", "flow"]
@@ -111,10 +109,10 @@ def test_judging_ranks_real_images_before_spoilt_ones(images: ImageArrays) -> No
         "train": images.train.images[:64],
     }
     rows = judge(real, groups, CPU)
-    assert rows["flat"]["swd"] > 3 * rows["real"]["swd"]  # type: ignore[operator]
+    assert rows["flat"]["swd"] > 3 * rows["real"]["swd"]
     assert rows["train"]["nearest"] == pytest.approx(0.0, abs=1e-3)
-    assert rows["real"]["nearest"] > 0.02  # type: ignore[operator]
-    assert set(rows["real"]) == {"swd", "swd_16", "nearest", "fid", "kid"}
+    assert rows["real"]["nearest"] > 0.02
+    assert set(rows["real"]) == {"swd", "swd_16", "nearest"}
 
 
 def test_nearest_images_are_looked_for_among_all_of_a_set(
@@ -127,54 +125,51 @@ def test_nearest_images_are_looked_for_among_all_of_a_set(
     found = judge(
         real, {"half": half_flat, "real": real.other, "flat": half_flat[:1].repeat(64, 0)}, CPU
     )
-    distances = {name: row["nearest"] or 0.0 for name, row in found.items()}
+    distances = {name: row["nearest"] for name, row in found.items()}
     assert min(distances["real"], distances["flat"]) < distances["half"]
     assert distances["half"] < max(distances["real"], distances["flat"])
+
+
+def test_samples_of_each_class_in_turn(images: ImageArrays) -> None:
+    vae = small_vae()
+    train = encode(vae, images.train.images)
+    samplers = fit_samplers(train, images.train.labels, SETTINGS, CPU)
+    assert generate_classes(vae, samplers["class"], seed=0).shape == (20, 3, 16, 16)
 
 
 def test_inception_distances_reach_their_rows(
     images: ImageArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = RealImages.of(images, SETTINGS)
-    groups = [{"a": real.other}, {"a": real.reference, "b": real.other}]
-    judged = [(judge(real, group, CPU), group) for group in groups]
 
     def by_first_pixel(reference, groups, **options):  # type: ignore[no-untyped-def]
         assert options["weights"] is None
-        return InceptionDistances(
-            {
-                name: InceptionDistance(64, float(group[0, 0, 0, 0]), 0.25, 0.1)
-                for name, group in groups.items()
-            },
-            reference_count=len(reference),
-            subset_size=32,
-            weights="those of a test",
-            resizing="not at all",
-        )
+        found = {name: {"fid": float(x[0, 0, 0, 0]), "kid": 0.25} for name, x in groups.items()}
+        return InceptionDistances(found, {"weights": "those of a test"})
 
     monkeypatch.setattr(generation, "inception_distances", by_first_pixel)
-    sentence = add_inception(judged, real, SETTINGS, CPU)
-    for rows, group in judged:
-        for name, row in rows.items():
-            assert row["fid"] == float(group[name][0, 0, 0, 0])
-            assert row["kid"] == 0.25
-    for part in ("those of a test", "not at all", "64", "32"):
-        assert part in sentence
+    groups = {
+        ("fc", 0): {"prior": real.other},
+        ("fc", 1): {"prior": real.other, "flow": real.reference},
+        ("data", None): {"floor": real.other},
+    }
+    table, conditions = judge_all(real, groups, None, 0, CPU)
+    figures = frame(*table)
+    assert conditions == {"weights": "those of a test"}
+    assert mean(figures, "fc", "fid", "flow") == float(real.reference[0, 0, 0, 0])
+    assert mean(figures, "data", "kid", "floor") == 0.25
+    assert figures["seed"].dropna().unique().tolist() == [0, 1]
 
 
 def test_what_is_not_measured_says_why(
     images: ImageArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = RealImages.of(images, SETTINGS)
-    rows = judge(real, {"a": real.other}, CPU)
     monkeypatch.setattr(
-        generation, "inception_distances", lambda *a, **k: NotMeasured("no net today")
+        generation,
+        "inception_distances",
+        lambda *a, **k: InceptionDistances({}, {"reason": "no net today"}),
     )
-    sentence = add_inception([(rows, {"a": real.other})], real, SETTINGS, CPU)
-    assert sentence == "FID and KID are not measured: no net today."
-    assert rows["a"]["fid"] is None
-
-
-def test_to_uint8_and_back() -> None:
-    levels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
-    np.testing.assert_array_equal(to_uint8(to_floats(levels).numpy()), levels)
+    table, conditions = judge_all(real, {("pca", None): {"prior": real.other}}, None, 0, CPU)
+    assert conditions == {"reason": "no net today"}
+    assert "fid" not in set(frame(*table)["measure"])

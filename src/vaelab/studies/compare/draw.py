@@ -290,10 +290,11 @@ def draw_training_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Fig
                     style = {"color": COLOURS[model], "linewidth": width, "marker": marker}
                     axes.plot(*curve, dashes, **style)
         axes.set_ylim(*_settled(frames, key, sign))
-        axes.set_title(("−" if sign < 0 else "") + MEASURES[key].heading, loc="left")
+        axes.set_title(("−" if sign < 0 else "") + MEASURES[key].label, loc="left")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         axes.grid(alpha=0.25)
+    panels[0].set_ylabel(MEASURES[known[0]].unit)
     keys = [Line2D([], [], color=COLOURS[model], label=NAMES[model]) for model in histories]
     keys.append(Line2D([], [], color="#555555", linestyle="--", label="train"))
     keys.append(Line2D([], [], color="#555555", linestyle="-", label="validation"))
