@@ -296,10 +296,8 @@ def draw_nudges(
     sheet = torch.cat(list(strips.values())).numpy()
     labels = [VARIANTS[key].name for key in strips]
     columns = 1 + len(NUDGES)
-    show_sheet(panels["strips"], sheet, columns, labels)
-    pitch = sheet.shape[3] + 2  # an image and the gap beside it
     sizes = [f"s = {size:g}" for size in (0.0, *NUDGES)]
-    panels["strips"].set_xticks([(i + 0.5) * pitch - 1 for i in range(columns)], sizes)
+    show_sheet(panels["strips"], sheet, columns, labels, column_labels=sizes)
     return figure
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import signal
 import sys
 import warnings
@@ -26,19 +25,9 @@ OUT_OF_MEMORY = "out of memory; try fewer images at once"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """argv: what follows the program's name; by default this process's own. Returns the status."""
+    argv = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for names that it cannot encode
-    try:
-        try:
-            return _run(sys.argv[1:] if argv is None else argv)
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads stdout, which Python flushes once more as it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
-def _run(argv: Sequence[str]) -> int:
     logging.disable()  # the libraries' remarks, such as Pillow's about a picture's metadata
     try:
         context = program.make_context("vaelab", list(argv))
@@ -54,8 +43,7 @@ def _run(argv: Sequence[str]) -> int:
         return 128 + signal.SIGINT
     except Exception as error:
         out_of_memory = lacks_memory(error)
-        mended = out_of_memory or isinstance(error, (UserError, OSError))
-        if not mended or isinstance(error, BrokenPipeError):
+        if not (out_of_memory or isinstance(error, UserError | OSError)):
             raise
         reason = f"vaelab {argv[0]}: {OUT_OF_MEMORY if out_of_memory else error}"
     finally:

@@ -49,17 +49,12 @@ def command(default: str, *others: str) -> Callable[[Callable[..., Made]], click
         click.Option(["--data"], metavar="NAME", help="In models/, if there are several."),
         click.Option(["--net"], metavar="NAME", help="An architecture, such as fc."),
         click.Option(["--model"], metavar="FOLDER", type=FILE, help="Instead: any model's folder."),
-        click.Option(
-            ["--out"], metavar="FILE", type=FILE, default=default, help="Written, or replaced."
-        ),
+        click.Option(["--out"], type=FILE, default=default, help="Written, or replaced."),
     ]
-    if ".csv" not in suffixes:
-        about = "Enlarge images N times; by default until they are 128 pixels wide."
-        shared.append(click.Option(["--scale"], type=click.IntRange(1, 32), help=about))
 
     def decorate(function: Callable[..., Made]) -> click.Command:
         @wraps(function)
-        def run(model: Any, data: Any, net: Any, out: Path, scale: Any = None, **own: Any) -> str:
+        def run(model: Any, data: Any, net: Any, out: Path, **own: Any) -> str:
             if out.suffix.lower() not in suffixes:
                 raise click.UsageError(f"--out {out} does not end in {' or '.join(suffixes)}")
             from vaelab.cli.given import open_model
@@ -68,7 +63,7 @@ def command(default: str, *others: str) -> Callable[[Callable[..., Made]], click
 
             given = open_model(model, data, net, out.expanduser())
             made, words = function(given, **own)
-            content = made if isinstance(made, bytes) else encode_rows(made, out.suffix, scale)
+            content = made if isinstance(made, bytes) else encode_rows(made, out.suffix)
             write_whole(given.out, content)
             return f"{given.out}: {words} by {given.folder}"
 
@@ -129,7 +124,7 @@ def reconstruct(given: Given, files: tuple[Path, ...]) -> Made:
     Below each picture, as the model is given it, stands the decoded mean of its code with the
     PSNR in dB: higher is closer.
     """
-    from vaelab.training.validation import psnr
+    from vaelab.vae.pixels import psnr
 
     found, originals = given.pictures(files)
     decoded = given.decode(given.encode(originals).mu)
@@ -189,9 +184,8 @@ def encode(given: Given, files: tuple[Path, ...]) -> Made:
     values = torch.cat([*parts.values()], 1).numpy().astype(str).tolist()
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["file", *(f"{name}_{i}" for name in parts for i in range(given.vae.latent_dim))]
-    )
+    columns = [f"{name}_{i}" for name in parts for i in range(given.vae.latent_dim)]
+    table.writerow(["file", *columns])
     table.writerows([str(each), *row] for each, row in zip(found, values, strict=True))
     return text.getvalue().encode(errors="surrogateescape"), f"codes of {len(found):,} pictures"
 

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.cli.sheet import is_sheet
 from vaelab.data.pictures import read_picture
 from vaelab.nets.saved import first_seed, load_vae
 from vaelab.runtime.errors import UserError, printable
@@ -65,7 +64,7 @@ class Given(NamedTuple):
         """
         found, images, unreadable = [], [], []
         for named in files:
-            for file in self._inside(named) if folders and named.is_dir() else [named]:
+            for file in _inside(named) if folders and named.is_dir() else [named]:
                 try:
                     images.append(read_picture(file, self.vae.config.shape))
                     found.append(file)
@@ -80,16 +79,6 @@ class Given(NamedTuple):
         for reason in unreadable:
             click.echo(printable(f"{reason}; left out"), err=True)
         return found, np.stack(images)
-
-    def _inside(self, folder: Path) -> list[Path]:
-        """A folder's pictures, without what an earlier run wrote to `out`."""
-        visible = [each for each in folder.iterdir() if each.is_file() and each.name[0] != "."]
-        pictures = sorted(each for each in visible if each.suffix.lower() in SUFFIXES)
-        if self.out.exists() and is_sheet(self.out):
-            pictures = [each for each in pictures if not self.out.samefile(each)]
-        if not pictures:
-            raise UserError(f"{folder} is a folder without pictures")
-        return pictures
 
 
 def open_model(model: Path | None, data: str | None, net: str | None, out: Path) -> Given:
@@ -119,3 +108,11 @@ def _trained(data: str | None, net: str | None) -> Path:
     if net and net not in found[data]:
         raise UserError(f"models/{data} has no {net}; --net takes {', '.join(found[data])}")
     return Path("models", data, net or found[data][-1])
+
+
+def _inside(folder: Path) -> list[Path]:
+    visible = [each for each in folder.iterdir() if each.is_file() and each.name[0] != "."]
+    pictures = sorted(each for each in visible if each.suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise UserError(f"{folder} is a folder without pictures")
+    return pictures

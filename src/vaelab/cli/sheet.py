@@ -11,10 +11,8 @@ from pathlib import Path
 
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
 
 from vaelab.cli.commands import Row
-from vaelab.data.pictures import UNREADABLE
 from vaelab.plotting.animation import gif_bytes
 from vaelab.plotting.style import to_rgb
 from vaelab.runtime.errors import printable
@@ -22,13 +20,12 @@ from vaelab.runtime.errors import printable
 SIDE = 128  # pixels to which smaller images are enlarged at least, by a whole number
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 INK = "#222222"
-MARK = ("Software", "vaelab")  # in a PNG's text
 
 
-def draw_sheet(rows: Sequence[Row], scale: int | None = None) -> Image.Image:
-    """All images of one size, each `scale` times as wide. Captions wider than them are cut."""
+def draw_sheet(rows: Sequence[Row]) -> Image.Image:
+    """All images of one size. Captions wider than them are cut."""
     size = rows[0].images.shape[-1]
-    side = size * (scale or -(-SIDE // size))
+    side = size * -(-SIDE // size)
     gap = max(4, side // 24)
     font = ImageFont.truetype(FONT, max(11, side // 10))
     line = round(1.4 * font.size)
@@ -57,24 +54,13 @@ def draw_sheet(rows: Sequence[Row], scale: int | None = None) -> Image.Image:
     return sheet
 
 
-def encode_rows(rows: Sequence[Row], suffix: str, scale: int | None) -> bytes:
+def encode_rows(rows: Sequence[Row], suffix: str) -> bytes:
     """A PNG of all rows, or where the suffix is .gif an animation with a frame for each."""
     if suffix.lower() == ".gif":
-        return gif_bytes([draw_sheet([row], scale) for row in rows])
-    buffer, text = io.BytesIO(), PngInfo()
-    text.add_text(*MARK)
-    draw_sheet(rows, scale).save(buffer, "PNG", pnginfo=text)
+        return gif_bytes([draw_sheet([row]) for row in rows])
+    buffer = io.BytesIO()
+    draw_sheet(rows).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def is_sheet(file: Path) -> bool:
-    """Whether it is a PNG of `encode_rows`."""
-    key, value = MARK
-    try:
-        with Image.open(file) as image:
-            return image.info.get(key) == value
-    except UNREADABLE:
-        return False
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -39,12 +39,11 @@ def draw_strips(
     panels = figure.subplots(down, across, squeeze=False).flat
     for axes, (model, images) in zip(panels, strips.items(), strict=False):
         sheet = _with_originals(images, originals)
-        show_sheet(axes, sheet, len(columns), labels[model], f"{NAMES[model]}, by {unit}")
+        title = f"{NAMES[model]}, by {unit}"
+        show_sheet(axes, sheet, len(columns), labels[model], title, columns)
         axes.xaxis.tick_top()
         axes.tick_params(axis="y", labelsize=SMALL)
         axes.tick_params(axis="x", labelsize=8)
-        pitch = images.shape[-1] + 2
-        axes.set_xticks([(i + 0.5) * pitch - 1 for i in range(len(columns))], columns)
     for axes in panels[len(strips) :]:
         axes.set_axis_off()
     return figure

@@ -28,6 +28,7 @@ from vaelab.plotting.style import (
     Images,
     new_figure,
     save,
+    shortened,
     show_sheet,
     to_rgb,
 )
@@ -195,10 +196,7 @@ def draw_classes(
 
     samples: model -> (K * per_class, C, H, W), class by class; class_names: K of them.
     """
-    labels = [
-        name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-        for name in class_names[:SHOWN_CLASSES]
-    ]
+    labels = [shortened(name, LONGEST_NAME) for name in class_names[:SHOWN_CLASSES]]
     figure = new_figure(0.3 + (WIDTH - 1.1) / len(samples) * len(labels) / per_class)
     panels = figure.subplots(1, len(samples), squeeze=False)[0]
     for axes, (model, images) in zip(panels, samples.items(), strict=True):
