@@ -32,7 +32,7 @@ from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
 from vaelab.metrics.nearest import nearest
 from vaelab.metrics.variation import distance, sharpness
 from vaelab.metrics.wasserstein import PatchReference
-from vaelab.plotting.style import COLOURS, PALETTE, new_figure, save, show_sheet
+from vaelab.plotting.style import COLOURS, PALETTE, new_figure, save, show_beside, show_sheet
 from vaelab.runtime.checkpoints import checkpoint_of
 from vaelab.runtime.errors import UserError
 from vaelab.runtime.outputs import write_json
@@ -236,11 +236,12 @@ def walk(
 def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """tests: (N, C, H, W); samples: sampler -> variant -> (N, C, H, W), from the same noise."""
     figure = new_figure(2.6)
-    panels = figure.subplots(1, len(samples))
     labels = ["Test images", *(VARIANTS[key].name for key in next(iter(samples.values())))]
-    for axes, (title, rows) in zip(panels, samples.items(), strict=True):
-        sheet = torch.cat([tests[:COLUMNS], *(images[:COLUMNS] for images in rows.values())])
-        show_sheet(axes, sheet.numpy(), COLUMNS, labels if axes is panels[0] else (), title)
+    sheets = {
+        title: torch.cat([x[:COLUMNS] for x in (tests, *rows.values())]).numpy()
+        for title, rows in samples.items()
+    }
+    show_beside(figure, sheets, COLUMNS, labels)
     return figure
 
 

@@ -21,6 +21,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from toys import seeded
 
 from vaelab import nets
 from vaelab.cli import OUT_OF_MEMORY, main, sheet
@@ -110,10 +111,6 @@ def assert_shows(rows: list[Row], *expected: NDArray[Any]) -> None:
 def replace(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> None:
     """What `sample` does."""
     monkeypatch.setattr(program.commands["sample"], "callback", command)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def test_sample_draws_from_where_encodings_are(

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from toys import normal, seeded
 
 from vaelab.samplers import gaussians as samplers
 from vaelab.samplers.gaussians import Density, Mixture, Prior, fit_class_gaussians, fit_mixture
 from vaelab.vae.model import Posterior
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=seeded(seed))
 
 
 def two_groups(count: int) -> tuple[Posterior, Tensor]:

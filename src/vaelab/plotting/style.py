@@ -7,7 +7,7 @@ a report shows them: about 900 pixels wide.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -84,6 +84,15 @@ def show_sheet(
     axes.spines[:].set_visible(False)
     if title:
         axes.set_title(title, loc="left")
+
+
+def show_beside(
+    figure: FigureBase, sheets: Mapping[str, Images], columns: int, row_labels: Sequence[str] = ()
+) -> None:
+    """A panel for each sheet, under its name; the first has the rows' labels."""
+    panels = figure.subplots(1, len(sheets), squeeze=False)[0]
+    for axes, (name, images) in zip(panels, sheets.items(), strict=True):
+        show_sheet(axes, images, columns, row_labels if axes is panels[0] else (), name)
 
 
 def shortened(text: str, most: int) -> str:

@@ -23,6 +23,7 @@ from vaelab.plotting.style import (
     new_figure,
     save,
     shortened,
+    show_beside,
     show_sheet,
     to_rgb,
 )
@@ -97,9 +98,8 @@ def draw_corners(corners: Sequence[Picture], grids: Rows) -> Figure:
         lines = "\n".join([corner, shortened(picture.name, CORNER_CAPTION), picture.place])
         text = axes.text(1.07, 0.5, lines, transform=axes.transAxes, va="center", fontsize=8)
         text.set_in_layout(False)
-    panels = below.subplots(1, len(grids), squeeze=False)[0]
-    for axes, (model, images) in zip(panels, grids.items(), strict=True):
-        show_sheet(axes, images, math.isqrt(len(images)), title=NAMES[model])
+    side = math.isqrt(len(next(iter(grids.values()))))
+    show_beside(below, {NAMES[model]: images for model, images in grids.items()}, side)
     return figure
 
 
