@@ -24,7 +24,7 @@ from vaelab.data.arrays import ImageArrays, Split, UInt8Array
 from vaelab.metrics.aggregate import active_units, aggregated_posterior
 from vaelab.metrics.bounds import bits_per_dim, bounds
 from vaelab.metrics.cost import macs
-from vaelab.metrics.fidelity import Fidelity, fidelity, pixel_entropy
+from vaelab.metrics.fidelity import fidelity, pixel_entropy
 from vaelab.metrics.frame import mean, models_of, spread
 from vaelab.metrics.measures import MEASURES, SOURCES, best_bold
 from vaelab.metrics.pca import PCA
@@ -45,6 +45,7 @@ from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 from vaelab.vae.pixels import to_floats
 
+CPU = torch.device("cpu")
 DRAWS = ("elbo_samples", "iw_samples", "temperature", "mixture_components")
 HEADLINE = ("elbo", "reconstruction", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
 
@@ -112,7 +113,7 @@ def measure_pca(pca: PCA, train: Tensor, images: ImageArrays, seed: int) -> dict
     """The linear floor: no density and no posterior. train: the train split's codes, (N, K)."""
     test = pca.encode(images.test.images)
     return {
-        **fidelity(pca.decode, test, images.test.images, torch.device("cpu")).figures(),
+        **fidelity(pca.decode, test, images.test.images, CPU).figures(),
         **_probes(train, test, images, seed),
         "parameters": pca.parameter_count(),
         "macs": pca.macs(),
@@ -122,12 +123,8 @@ def measure_pca(pca: PCA, train: Tensor, images: ImageArrays, seed: int) -> dict
 def measure_mean_image(images: ImageArrays) -> dict[str, float]:
     """The trivial floor: the train split's mean, in float64 until it is known."""
     average = torch.from_numpy(images.train.images.mean(0, dtype=np.float64) / 255.0).float()
-    found: Fidelity = fidelity(
-        lambda z: average.expand(len(z), *average.shape),
-        torch.zeros(len(images.test), 0),
-        images.test.images,
-        torch.device("cpu"),
-    )
+    z, test = torch.zeros(len(images.test), 0), images.test.images
+    found = fidelity(lambda z: average.expand(len(z), *average.shape), z, test, CPU)
     return found.figures() | {"parameters": average.numel(), "macs": 0}
 
 
