@@ -169,12 +169,6 @@ def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[
     }
 
 
-def judge_each(
-    made: Mapping[str, Tensor], reference: PatchReference, train: UInt8Array
-) -> dict[str, dict[str, float]]:
-    return {key: judge(images, reference, train) for key, images in made.items()}
-
-
 def nudged(vae: VAE, z: Tensor, encodings: Whitening, noise: Tensor) -> Tensor:
     """Images of z, nudged along `noise` by 0 and by each of NUDGES.
 
@@ -346,7 +340,10 @@ def main(dataset: str, out: Path) -> None:
         "encodings": {key: measure_encodings(posterior) for key, posterior in posteriors.items()},
         "generated": {
             "real": judge(others, reference, images.train.images),
-            **{key: judge_each(of, reference, images.train.images) for key, of in made.items()},
+            **{
+                source: {key: judge(x, reference, images.train.images) for key, x in each.items()}
+                for source, each in made.items()
+            },
             "prior_round_trip": {key: miss(vae, prior[key]) for key, vae in vaes.items()},
             "fitted_round_trip": {key: miss(vae, gaussian[key]) for key, vae in vaes.items()},
         },

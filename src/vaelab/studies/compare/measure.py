@@ -167,10 +167,12 @@ def headline(figures: pd.DataFrame, architectures: Sequence[str]) -> dict[str, A
 
 def write_tables(figures: pd.DataFrame, folder: Path) -> None:
     """table.csv, mean and sd over the seeds in a column for each model; table.md, to read."""
-    models, order = models_of(figures), list(MEASURES)
+    models, order = models_of(figures), list(MEASURES)  # swd_32, of one scale, is told with swd
     pairs = dict.fromkeys(zip(figures["measure"], figures["source"], strict=True))
     wide, lines = [], []
-    for key, source in sorted(pairs, key=lambda pair: order.index(_declared(pair[0]))):
+    for key, source in sorted(
+        pairs, key=lambda pair: order.index(pair[0] if pair[0] in MEASURES else "swd")
+    ):
         cells = {model: spread(figures, model, key, source) for model in models}
         row: dict[str, Any] = {"measure": key, "source": source}
         for model, found in cells.items():
@@ -182,11 +184,6 @@ def write_tables(figures: pd.DataFrame, folder: Path) -> None:
     write_csv(folder / "table.csv", wide)
     headings = [SOURCES["floor"] if model == "data" else NAMES[model] for model in models]
     write_text(folder / "table.md", markdown_table(lines, ["", *headings]))
-
-
-def _declared(key: str) -> str:
-    """swd_32, of one scale, is told with swd."""
-    return key if key in MEASURES else "swd"
 
 
 def facts(
