@@ -32,7 +32,7 @@ from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
 from vaelab.metrics.nearest import nearest
 from vaelab.metrics.variation import distance, sharpness
 from vaelab.metrics.wasserstein import PatchReference
-from vaelab.plotting.style import COLOURS, PALETTE, new_figure, save, show_sheet
+from vaelab.plotting.style import COLOURS, PALETTE, new_figure, save, show_beside, show_sheet
 from vaelab.runtime.checkpoints import checkpoint_of
 from vaelab.runtime.errors import UserError
 from vaelab.runtime.outputs import write_json
@@ -169,12 +169,6 @@ def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[
     }
 
 
-def judge_each(
-    made: Mapping[str, Tensor], reference: PatchReference, train: UInt8Array
-) -> dict[str, dict[str, float]]:
-    return {key: judge(images, reference, train) for key, images in made.items()}
-
-
 def nudged(vae: VAE, z: Tensor, encodings: Whitening, noise: Tensor) -> Tensor:
     """Images of z, nudged along `noise` by 0 and by each of NUDGES.
 
@@ -236,11 +230,12 @@ def walk(
 def draw_samples(tests: Tensor, samples: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """tests: (N, C, H, W); samples: sampler -> variant -> (N, C, H, W), from the same noise."""
     figure = new_figure(2.6)
-    panels = figure.subplots(1, len(samples))
     labels = ["Test images", *(VARIANTS[key].name for key in next(iter(samples.values())))]
-    for axes, (title, rows) in zip(panels, samples.items(), strict=True):
-        sheet = torch.cat([tests[:COLUMNS], *(images[:COLUMNS] for images in rows.values())])
-        show_sheet(axes, sheet.numpy(), COLUMNS, labels if axes is panels[0] else (), title)
+    sheets = {
+        title: torch.cat([x[:COLUMNS] for x in (tests, *rows.values())]).numpy()
+        for title, rows in samples.items()
+    }
+    show_beside(figure, sheets, COLUMNS, labels)
     return figure
 
 
@@ -296,10 +291,8 @@ def draw_nudges(
     sheet = torch.cat(list(strips.values())).numpy()
     labels = [VARIANTS[key].name for key in strips]
     columns = 1 + len(NUDGES)
-    show_sheet(panels["strips"], sheet, columns, labels)
-    pitch = sheet.shape[3] + 2  # an image and the gap beside it
     sizes = [f"s = {size:g}" for size in (0.0, *NUDGES)]
-    panels["strips"].set_xticks([(i + 0.5) * pitch - 1 for i in range(columns)], sizes)
+    show_sheet(panels["strips"], sheet, columns, labels, column_labels=sizes)
     return figure
 
 
@@ -347,7 +340,10 @@ def main(dataset: str, out: Path) -> None:
         "encodings": {key: measure_encodings(posterior) for key, posterior in posteriors.items()},
         "generated": {
             "real": judge(others, reference, images.train.images),
-            **{key: judge_each(of, reference, images.train.images) for key, of in made.items()},
+            **{
+                source: {key: judge(x, reference, images.train.images) for key, x in each.items()}
+                for source, each in made.items()
+            },
             "prior_round_trip": {key: miss(vae, prior[key]) for key, vae in vaes.items()},
             "fitted_round_trip": {key: miss(vae, gaussian[key]) for key, vae in vaes.items()},
         },

@@ -47,6 +47,14 @@ def image_arrays(
     return ImageArrays.open(folder)
 
 
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=seeded(seed))
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 class Recorder:
     """Stands for MLflow's run."""
 

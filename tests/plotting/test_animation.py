@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from vaelab.plotting.animation import HOLD_MS, gif_bytes
+from vaelab.plotting.animation import HOLD_MS, STEP_MS, gif_bytes
 
 
 def played(content: bytes) -> tuple[list[np.ndarray], list[int]]:
@@ -23,9 +23,9 @@ def played(content: bytes) -> tuple[list[np.ndarray], list[int]]:
 
 def test_it_goes_there_and_back() -> None:
     greys = [Image.new("RGB", (40, 30), (60 * i,) * 3) for i in range(4)]
-    frames, durations = played(gif_bytes(greys, milliseconds=70))
+    frames, durations = played(gif_bytes(greys))
     assert [round(frame.mean() / 60) for frame in frames] == [0, 1, 2, 3, 2, 1]
-    assert durations == [HOLD_MS, 70, 70, HOLD_MS, 70, 70]
+    assert durations == [HOLD_MS, STEP_MS, STEP_MS, HOLD_MS, STEP_MS, STEP_MS]
 
 
 def test_the_paper_is_white() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from toys import normal, seeded
 
 from vaelab.metrics.aggregate import aggregate_moments
 from vaelab.samplers.flow import (
@@ -20,14 +21,6 @@ from vaelab.vae.model import Posterior
 CPU = torch.device("cpu")
 SMALL = FlowRecipe(width=64, blocks=2, steps=500, ode_steps=16)
 TINY = FlowRecipe(width=16, blocks=1, steps=5, batch_size=32, ode_steps=4)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=seeded(seed))
 
 
 def posterior_of(mu: Tensor, sigma: float) -> Posterior:
@@ -70,13 +63,6 @@ def test_whitening_and_back() -> None:
     y = whitening.apply(posterior.mu)
     torch.testing.assert_close(torch.cov(y.T, correction=0), torch.eye(4), atol=1e-3, rtol=0.0)
     torch.testing.assert_close(whitening.undo(y), posterior.mu, atol=1e-4, rtol=1e-4)
-
-
-def test_flow_of_a_standard_normal_is_near_the_identity() -> None:
-    flow = fit_flow(posterior_of(normal(20_000, 2), 0.01), seed=0, device=CPU, recipe=SMALL)
-    white = normal(2_000, 2, seed=7)
-    carried = flow.whitening.apply(flow.carry(white))
-    assert float((carried - white).square().mean().sqrt()) < 0.12
 
 
 def test_two_separated_gaussians() -> None:

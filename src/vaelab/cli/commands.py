@@ -129,7 +129,7 @@ def reconstruct(given: Given, files: tuple[Path, ...]) -> Made:
     Below each picture, as the model is given it, stands the decoded mean of its code with the
     PSNR in dB: higher is closer.
     """
-    from vaelab.training.validation import psnr
+    from vaelab.vae.pixels import psnr
 
     found, originals = given.pictures(files)
     decoded = given.decode(given.encode(originals).mu)

@@ -8,24 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-STEP_MS, HOLD_MS = 100, 900
+STEP_MS, HOLD_MS = 120, 900  # that a frame is shown, and that the first and the last are
 COLOURS = 255  # one of 256 is left for what does not change from a frame to the next
 NEARLY_WHITE = 248  # of 255: in the palette made white, as the paper is
 SEEN = 12  # frames, at most, from which the palette is chosen
 
 
-def gif_bytes(
-    frames: Sequence[Image.Image],
-    *,
-    milliseconds: int = STEP_MS,
-    rest: int = HOLD_MS,
-    colours: int = COLOURS,
-) -> bytes:
+def gif_bytes(frames: Sequence[Image.Image], colours: int = COLOURS) -> bytes:
     """There and back for ever. All frames have one palette, so that what stands still does not
     flicker.
 
-    frames: RGB, of one size; milliseconds: that each is shown; rest: the same, of the first and the
-    last; colours: in the palette, at most 256.
+    frames: RGB, of one size; colours: in the palette, at most 256.
     """
     palette = _palette(frames, colours)
     plain = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
@@ -36,7 +29,7 @@ def gif_bytes(
         "GIF",
         save_all=True,
         append_images=[plain[i] for i in order[1:]],
-        duration=[rest if i in (0, len(frames) - 1) else milliseconds for i in order],
+        duration=[HOLD_MS if i in (0, len(frames) - 1) else STEP_MS for i in order],
         loop=0,
         disposal=1,
     )

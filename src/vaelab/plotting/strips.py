@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vaelab.plotting.style import NAMES, WIDTH, new_figure, show_sheet, to_rgb
+from vaelab.plotting.style import NAMES, WIDTH, new_figure, show_sheet
+from vaelab.vae.pixels import to_uint8
 
 LABELS = 0.95  # inches beside a panel
 SMALL = 7.5  # points, of the rows' labels
@@ -39,23 +40,21 @@ def draw_strips(
     panels = figure.subplots(down, across, squeeze=False).flat
     for axes, (model, images) in zip(panels, strips.items(), strict=False):
         sheet = _with_originals(images, originals)
-        show_sheet(axes, sheet, len(columns), labels[model], f"{NAMES[model]}, by {unit}")
+        title = f"{NAMES[model]}, by {unit}"
+        show_sheet(axes, sheet, len(columns), labels[model], title, columns)
         axes.xaxis.tick_top()
         axes.tick_params(axis="y", labelsize=SMALL)
         axes.tick_params(axis="x", labelsize=8)
-        pitch = images.shape[-1] + 2
-        axes.set_xticks([(i + 0.5) * pitch - 1 for i in range(len(columns))], columns)
     for axes in panels[len(strips) :]:
         axes.set_axis_off()
     return figure
 
 
 def _with_originals(images: NDArray[Any], originals: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """(R, V, C, H, W) -> uint8 (R * columns, 3, H, W), the originals in a column ahead."""
-    pixels = to_rgb(images.reshape(-1, *images.shape[2:]))
-    pixels = pixels.reshape(*images.shape[:2], *pixels.shape[1:])
+    """(R, V, C, H, W) -> uint8 (R * columns, C, H, W), the originals in a column ahead."""
+    pixels = to_uint8(images)
     if originals is not None:
         first = np.full_like(pixels[:, :1], 255)
-        first[:: len(images) // len(originals), 0] = to_rgb(originals)
+        first[:: len(images) // len(originals), 0] = originals
         pixels = np.concatenate([first, pixels], axis=1)
-    return pixels.reshape(-1, *pixels.shape[2:]).transpose(0, 3, 1, 2)
+    return pixels.reshape(-1, *pixels.shape[2:])

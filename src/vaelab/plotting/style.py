@@ -7,7 +7,7 @@ a report shows them: about 900 pixels wide.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,6 +25,7 @@ from vaelab.vae.pixels import to_uint8
 DPI = 110
 WIDTH = 8.2  # inches: 900 pixels
 MAX_BYTES = 490_000
+GAP = 2  # pixels between a sheet's images
 PALETTE = ("#d9812b", "#2a6fbb", "#2e8b57", "#8a5fb0", "#c0504d", "#6b8e23")
 COLOURS = dict(zip(ARCHITECTURES, cycle(PALETTE))) | {"pca": "#7a7a7a", "data": "#2f2f2f"}
 NAMES = ARCHITECTURES | {"pca": "PCA", "mean_image": "Mean image", "data": "Original"}
@@ -47,7 +48,7 @@ def to_rgb(images: Images) -> NDArray[np.uint8]:
     return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
 
 
-def tile(images: Images, columns: int, gap: int = 2) -> NDArray[np.uint8]:
+def tile(images: Images, columns: int, gap: int = GAP) -> NDArray[np.uint8]:
     """(N, C, H, W) -> one white-ruled sheet, uint8 (rows * (H + gap) - gap, …, 3), row by row."""
     pixels = to_rgb(images)
     count, height, width, _ = pixels.shape
@@ -60,24 +61,43 @@ def tile(images: Images, columns: int, gap: int = 2) -> NDArray[np.uint8]:
 
 
 def show_sheet(
-    axes: Axes, images: Images, columns: int, row_labels: Sequence[str] = (), title: str = ""
+    axes: Axes,
+    images: Images,
+    columns: int,
+    row_labels: Sequence[str] = (),
+    title: str = "",
+    column_labels: Sequence[str] = (),
 ) -> None:
-    """Draw a grid of images, each row's label at its left.
+    """Draw a grid of images, each row's label at its left and each column's below.
 
     Pixels are drawn as they are, but smoothed where a sheet has more of them than there is room.
     """
     sheet = tile(images, columns)
     fits = sheet.shape[1] <= axes.bbox.width
     axes.imshow(sheet, interpolation="nearest" if fits else "auto")
-    axes.set_xticks([])
-    rows = -(-len(images) // columns)
-    pitch = sheet.shape[0] / rows
-    axes.set_yticks([(i + 0.5) * pitch for i in range(len(row_labels))], row_labels)
+    width, height = images.shape[-1], images.shape[-2]
+    across = [(i + 0.5) * width + i * GAP for i in range(len(column_labels))]
+    down = [(i + 0.5) * height + i * GAP for i in range(len(row_labels))]
+    axes.set_xticks(across, column_labels)
+    axes.set_yticks(down, row_labels)
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     if title:
         axes.set_title(title, loc="left")
+
+
+def show_beside(
+    figure: FigureBase, sheets: Mapping[str, Images], columns: int, row_labels: Sequence[str] = ()
+) -> None:
+    """A panel for each sheet, under its name; the first has the rows' labels."""
+    panels = figure.subplots(1, len(sheets), squeeze=False)[0]
+    for axes, (name, images) in zip(panels, sheets.items(), strict=True):
+        show_sheet(axes, images, columns, row_labels if axes is panels[0] else (), name)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:

@@ -119,9 +119,6 @@ class Whitening(NamedTuple):
         """(n, d) -> (n, d)"""
         return self.mean + y @ self.spread.T
 
-    def to(self, device: torch.device) -> Whitening:
-        return Whitening(*(part.to(device) for part in self))
-
 
 def whitening_of(posterior: Posterior) -> Whitening:
     """From the exact mean and covariance of the aggregated posterior, by its eigenvectors."""
@@ -181,7 +178,7 @@ def fit_flow(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = VelocityNet(dimension, recipe).to(device)
-    whitening = whitening_of(posterior).to(device)
+    whitening = Whitening(*(part.to(device) for part in whitening_of(posterior)))
     optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     precision = select_precision("auto", device)
 

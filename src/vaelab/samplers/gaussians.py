@@ -43,7 +43,6 @@ class Prior:
     temperature: float = 1.0
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """z: (n, latent_dim)"""
         return self.temperature * torch.randn(n, self.latent_dim, generator=generator)
 
 
@@ -56,7 +55,6 @@ class Mixture:
     factors: Tensor  # (K, latent_dim, latent_dim): the covariances' Cholesky factors
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """z: (n, latent_dim), float32"""
         noise = torch.randn(n, self.means.shape[1], generator=generator)
         components = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         return self._place(noise, components)
@@ -107,12 +105,9 @@ class Density:
         whitening = torch.linalg.inv(mixture.factors)
         volumes = mixture.factors.diagonal(dim1=1, dim2=2).log().sum(1)
         normaliser = 0.5 * mixture.means.shape[1] * math.log(2.0 * math.pi)
-        fields = (
-            whitening,
-            (whitening @ mixture.means[..., None])[..., 0],
-            mixture.weights.log() - volumes - normaliser,
-        )
-        return cls(*(field.to(dtype).to(device) for field in fields))
+        centres = (whitening @ mixture.means[..., None])[..., 0]
+        constants = mixture.weights.log() - volumes - normaliser
+        return cls(*(part.to(dtype).to(device) for part in (whitening, centres, constants)))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """In nats. z: (..., latent_dim). Returns (...)."""
@@ -126,15 +121,6 @@ class ClassGaussians(Mixture):
     """A component for each class, weighted by its share of the images."""
 
     labels: Tensor  # (K,): each component's class, ascending
-
-    def sample_classes(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """One z of each class named. labels: (n,). Returns (n, latent_dim), float32.
-
-        Raises ValueError where a label has no component.
-        """
-        if not torch.isin(labels, self.labels).all():
-            raise ValueError(f"labels {labels.tolist()}; fitted to {self.labels.tolist()}")
-        return self.sample_components(torch.searchsorted(self.labels, labels), generator)
 
 
 def fit_mixture(posterior: Posterior, *, seed: int, components: int = COMPONENTS) -> Mixture:
@@ -151,13 +137,9 @@ def fit_mixture(posterior: Posterior, *, seed: int, components: int = COMPONENTS
     images = torch.randperm(count, generator=generator)
     images = images.repeat(math.ceil(DRAWS / count))[:DRAWS]
     z = Posterior(posterior.mu[images], posterior.logvar[images]).sample(generator)
-    mixture = GaussianMixture(
-        min(components, count),
-        tol=TOLERANCE,
-        max_iter=ITERATIONS,
-        reg_covar=JITTER,
-        random_state=seed,
-    ).fit(z.double().numpy())
+    settings = {"tol": TOLERANCE, "max_iter": ITERATIONS, "reg_covar": JITTER}
+    mixture = GaussianMixture(min(components, count), **settings, random_state=seed)
+    mixture.fit(z.double().numpy())
     factors = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
     return Mixture(torch.from_numpy(mixture.weights_), torch.from_numpy(mixture.means_), factors)
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vaelab.plotting.style import save
-from vaelab.studies.interpolate.draw import animate, draw_corners, draw_pair, draw_steps, short
+from vaelab.studies.interpolate.draw import animate, draw_corners, draw_pair, draw_steps
 from vaelab.studies.interpolate.paths import PATH_KINDS
 from vaelab.studies.interpolate.pictures import Picture
 
@@ -58,8 +58,3 @@ def test_steps_leave_out_paths_that_stand_still() -> None:
     for line, expected in zip(linear.get_lines()[1:], ([2.0] * 3, [1.0, 2.0, 3.0]), strict=True):
         np.testing.assert_allclose(line.get_ydata(), expected)
         np.testing.assert_allclose(line.get_xdata(), [1 / 6, 3 / 6, 5 / 6])
-
-
-def test_long_names_are_cut() -> None:
-    assert short("photo.jpg", 9) == "photo.jpg"
-    assert short("photograph.jpg", 9) == "photogra…"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor
+from toys import seeded
 
 from vaelab.metrics.frame import mean, values
 from vaelab.studies.interpolate.measure import (
@@ -18,10 +19,6 @@ from vaelab.studies.interpolate.measure import (
     summary,
 )
 from vaelab.studies.interpolate.paths import path
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def fades(count: int, steps: int, side: int = 8) -> Tensor:

@@ -28,6 +28,8 @@ from vaelab.plotting.style import (
     Images,
     new_figure,
     save,
+    shortened,
+    show_beside,
     show_sheet,
     to_rgb,
 )
@@ -58,39 +60,30 @@ def draw(
     first = {model: every[0] for model, every in compared.items()}
     test, train = images.test.images, images.train
 
-    def decoded(rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Images]:
-        return {
-            model: decode(each.vae, each.measured.mu[torch.from_numpy(rows[model])])
-            for model, each in first.items()
-        }
-
     some = choose(len(test), options.images, options.seed)
-    shown = decoded(dict.fromkeys(first, some)) | {"pca": pca.reconstruct(test[some])}
+    shown = {model: _decoded(each, some) for model, each in first.items()}
+    shown["pca"] = pca.reconstruct(test[some])
     count = min(EXTREMES, len(test) // 2)
     ranked = {
         model: each.measured.mse.argsort(stable=True).numpy() for model, each in first.items()
     }
     extremes = {model: np.r_[rows[:count], rows[-count:]] for model, rows in ranked.items()}
-    mse = {model: each.measured.mse.numpy()[extremes[model]] for model, each in first.items()}
-    originals = {model: test[rows] for model, rows in extremes.items()}
     samples = {
-        model: {
-            name: x[: options.samples]
-            for name, x in each.generated.items()
-            if name != RECONSTRUCTION
-        }
+        model: {k: x[: options.samples] for k, x in each.generated.items() if k != RECONSTRUCTION}
         for model, each in first.items()
     }
     flow = {model: each.generated["flow"][:BESIDE_NEAREST] for model, each in first.items()}
     near = nearest([to_floats(drawn) for drawn in flow.values()], train.images)
-    copied = {
-        model: train.images[each.index.numpy()] for model, each in zip(flow, near, strict=True)
-    }
+    indices = dict(zip(flow, (each.index.numpy() for each in near), strict=True))
     drawn = {
         "reconstructions": draw_reconstructions(test[some], shown, figures),
-        "errors": draw_errors(originals, decoded(extremes), mse),
+        "errors": draw_errors(
+            {model: test[rows] for model, rows in extremes.items()},
+            {model: _decoded(first[model], rows) for model, rows in extremes.items()},
+            {model: first[model].measured.mse.numpy()[rows] for model, rows in extremes.items()},
+        ),
         "samples": draw_samples(samples),
-        "nearest": draw_nearest(flow, copied),
+        "nearest": draw_nearest(flow, {m: train.images[rows] for m, rows in indices.items()}),
         "swd": draw_swd(figures),
         "training_curves": draw_training_curves(
             {model: [each.history for each in every] for model, every in compared.items()}
@@ -112,6 +105,11 @@ def draw(
         )
     for name, figure in drawn.items():
         save(figure, folder / f"{name}.png")
+
+
+def _decoded(each: Compared, rows: NDArray[np.int64]) -> Images:
+    """The reconstructions of test images. rows: (n,). Returns (n, C, H, W)."""
+    return decode(each.vae, each.measured.mu[torch.from_numpy(rows)])
 
 
 def draw_reconstructions(
@@ -195,15 +193,10 @@ def draw_classes(
 
     samples: model -> (K * per_class, C, H, W), class by class; class_names: K of them.
     """
-    labels = [
-        name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-        for name in class_names[:SHOWN_CLASSES]
-    ]
+    labels = [shortened(name, LONGEST_NAME) for name in class_names[:SHOWN_CLASSES]]
     figure = new_figure(0.3 + (WIDTH - 1.1) / len(samples) * len(labels) / per_class)
-    panels = figure.subplots(1, len(samples), squeeze=False)[0]
-    for axes, (model, images) in zip(panels, samples.items(), strict=True):
-        shown = images[: len(labels) * per_class]
-        show_sheet(axes, shown, per_class, labels if axes is panels[0] else (), NAMES[model])
+    shown = {NAMES[m]: images[: len(labels) * per_class] for m, images in samples.items()}
+    show_beside(figure, shown, per_class, labels)
     return figure
 
 
@@ -272,11 +265,9 @@ def draw_training_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Fig
     left out.
     """
     frames = [history for seeds in histories.values() for history in seeds]
-    known = [
-        key
-        for key in ("elbo", "reconstruction", "kl")
-        if any(np.isfinite(frame[f"val_{key}"]).any() for frame in frames)
-    ]
+    every = pd.concat(frames)
+    terms = ("elbo", "reconstruction", "kl")
+    known = [key for key in terms if np.isfinite(every[f"val_{key}"]).any()]
     figure = new_figure(3.1)
     panels = figure.subplots(1, len(known), squeeze=False)[0]
     width = 1.5 if len(frames) == len(histories) else 0.7

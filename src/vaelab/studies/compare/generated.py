@@ -42,9 +42,7 @@ from vaelab.vae.pixels import to_floats, to_uint8
 Key = tuple[str, int | None]  # model, seed
 RECONSTRUCTION, FLOOR = "reconstruction", "floor"  # sources of images that are no samplers
 OF_A_CLASS = 10  # images
-NEAREST = (
-    256  # images of a set, drawn at random, as splits lie sorted by class, whose nearest are found
-)
+NEAREST = 256  # images of a set, drawn at random (splits lie sorted by class), that are looked up
 
 
 @dataclass(frozen=True)
@@ -120,8 +118,8 @@ def generate_by_pca(pca: PCA, train: Tensor, real: RealImages, seed: int) -> dic
 def generate_classes(vae: VAE, sampler: Sampler, seed: int) -> UInt8Array:
     """OF_A_CLASS images of one class after another, uint8 (K * OF_A_CLASS, C, H, W)."""
     assert isinstance(sampler, ClassGaussians)
-    labels = sampler.labels.repeat_interleave(OF_A_CLASS)
-    z = sampler.sample_classes(labels, torch.Generator().manual_seed(seed))
+    classes = torch.arange(len(sampler.labels)).repeat_interleave(OF_A_CLASS)
+    z = sampler.sample_components(classes, torch.Generator().manual_seed(seed))
     return to_uint8(decode(vae, z))
 
 

@@ -24,7 +24,7 @@ from vaelab.data.arrays import ImageArrays, Split, UInt8Array
 from vaelab.metrics.aggregate import active_units, aggregated_posterior
 from vaelab.metrics.bounds import bits_per_dim, bounds
 from vaelab.metrics.cost import macs
-from vaelab.metrics.fidelity import Fidelity, fidelity, pixel_entropy
+from vaelab.metrics.fidelity import fidelity, pixel_entropy
 from vaelab.metrics.frame import mean, models_of, spread
 from vaelab.metrics.measures import MEASURES, SOURCES, best_bold
 from vaelab.metrics.pca import PCA
@@ -45,6 +45,7 @@ from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 from vaelab.vae.pixels import to_floats
 
+CPU = torch.device("cpu")
 DRAWS = ("elbo_samples", "iw_samples", "temperature", "mixture_components")
 HEADLINE = ("elbo", "reconstruction", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
 
@@ -112,7 +113,7 @@ def measure_pca(pca: PCA, train: Tensor, images: ImageArrays, seed: int) -> dict
     """The linear floor: no density and no posterior. train: the train split's codes, (N, K)."""
     test = pca.encode(images.test.images)
     return {
-        **fidelity(pca.decode, test, images.test.images, torch.device("cpu")).figures(),
+        **fidelity(pca.decode, test, images.test.images, CPU).figures(),
         **_probes(train, test, images, seed),
         "parameters": pca.parameter_count(),
         "macs": pca.macs(),
@@ -122,12 +123,8 @@ def measure_pca(pca: PCA, train: Tensor, images: ImageArrays, seed: int) -> dict
 def measure_mean_image(images: ImageArrays) -> dict[str, float]:
     """The trivial floor: the train split's mean, in float64 until it is known."""
     average = torch.from_numpy(images.train.images.mean(0, dtype=np.float64) / 255.0).float()
-    found: Fidelity = fidelity(
-        lambda z: average.expand(len(z), *average.shape),
-        torch.zeros(len(images.test), 0),
-        images.test.images,
-        torch.device("cpu"),
-    )
+    z, test = torch.zeros(len(images.test), 0), images.test.images
+    found = fidelity(lambda z: average.expand(len(z), *average.shape), z, test, CPU)
     return found.figures() | {"parameters": average.numel(), "macs": 0}
 
 
@@ -170,10 +167,12 @@ def headline(figures: pd.DataFrame, architectures: Sequence[str]) -> dict[str, A
 
 def write_tables(figures: pd.DataFrame, folder: Path) -> None:
     """table.csv, mean and sd over the seeds in a column for each model; table.md, to read."""
-    models, order = models_of(figures), list(MEASURES)
+    models, order = models_of(figures), list(MEASURES)  # swd_32, of one scale, is told with swd
     pairs = dict.fromkeys(zip(figures["measure"], figures["source"], strict=True))
     wide, lines = [], []
-    for key, source in sorted(pairs, key=lambda pair: order.index(_declared(pair[0]))):
+    for key, source in sorted(
+        pairs, key=lambda pair: order.index(pair[0] if pair[0] in MEASURES else "swd")
+    ):
         cells = {model: spread(figures, model, key, source) for model in models}
         row: dict[str, Any] = {"measure": key, "source": source}
         for model, found in cells.items():
@@ -185,11 +184,6 @@ def write_tables(figures: pd.DataFrame, folder: Path) -> None:
     write_csv(folder / "table.csv", wide)
     headings = [SOURCES["floor"] if model == "data" else NAMES[model] for model in models]
     write_text(folder / "table.md", markdown_table(lines, ["", *headings]))
-
-
-def _declared(key: str) -> str:
-    """swd_32, of one scale, is told with swd."""
-    return key if key in MEASURES else "swd"
 
 
 def facts(

@@ -16,7 +16,17 @@ from PIL import Image, ImageDraw, ImageFont
 from vaelab.data.arrays import UInt8Array
 from vaelab.metrics.measures import PATH_NAMES
 from vaelab.plotting.animation import gif_bytes
-from vaelab.plotting.style import COLOURS, NAMES, WIDTH, new_figure, save, show_sheet, to_rgb
+from vaelab.plotting.style import (
+    COLOURS,
+    NAMES,
+    WIDTH,
+    new_figure,
+    save,
+    shortened,
+    show_beside,
+    show_sheet,
+    to_rgb,
+)
 from vaelab.studies.interpolate.measure import Walked
 from vaelab.studies.interpolate.paths import PATH_KINDS, cross_fades
 from vaelab.studies.interpolate.pictures import Picture
@@ -27,7 +37,6 @@ LARGEST_SIDE = 0.9  # inches, of an image in a pair's figure
 # The animation's side of an image in pixels and its number of colours: the first that is in budget.
 QUALITIES = [(96, 255), (80, 255), (64, 255), (64, 96), (64, 48), (48, 64), (32, 64), (32, 32)]
 ANIMATION_BYTES = 480_000
-STEP_MS = 120
 INK = "#222222"
 
 Rows = Mapping[str, NDArray[Any]]  # model or heading -> images
@@ -65,13 +74,12 @@ def draw_pair(ends: Sequence[Picture], fade: NDArray[Any], paths: Drawn) -> Figu
     side = min((WIDTH - 0.6) / steps, LARGEST_SIDE)
     figure = new_figure(side * sum(counts) + 0.27 * len(blocks) + 0.45)
     panels = figure.subplots(len(blocks), 1, height_ratios=counts, squeeze=False)[:, 0]
+    between = [f"{t:.2f}".rstrip("0") for t in np.linspace(0, 1, steps)[1:-1]]
     for axes, (title, rows) in zip(panels, blocks.items(), strict=True):
-        show_sheet(axes, np.concatenate([*rows.values()]), steps, [*rows], title)
+        t = ["A, t = 0", *between, "B, 1"] if axes is panels[-1] else ()
+        show_sheet(axes, np.concatenate([*rows.values()]), steps, [*rows], title, t)
         axes.set_anchor("W")
-    pitch = panels[0].get_images()[0].get_array().shape[1] / steps
-    t = [f"{value:.2f}".rstrip("0").rstrip(".") for value in np.linspace(0, 1, steps)]
-    panels[-1].set_xticks([(i + 0.5) * pitch for i in range(steps)], ["A, t = 0", *t[1:-1], "B, 1"])
-    a, b = (f"{short(end.name, END_CAPTION)} ({end.place})" for end in ends)
+    a, b = (f"{shortened(end.name, END_CAPTION)} ({end.place})" for end in ends)
     figure.suptitle(f"A: {a}   →   B: {b}", x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -87,12 +95,11 @@ def draw_corners(corners: Sequence[Picture], grids: Rows) -> Figure:
     for axes, picture, corner in zip(above.subplots(1, 4), corners, CORNERS, strict=True):
         show_sheet(axes, picture.image[None], 1)
         axes.set_anchor("W")
-        lines = "\n".join([corner, short(picture.name, CORNER_CAPTION), picture.place])
+        lines = "\n".join([corner, shortened(picture.name, CORNER_CAPTION), picture.place])
         text = axes.text(1.07, 0.5, lines, transform=axes.transAxes, va="center", fontsize=8)
         text.set_in_layout(False)
-    panels = below.subplots(1, len(grids), squeeze=False)[0]
-    for axes, (model, images) in zip(panels, grids.items(), strict=True):
-        show_sheet(axes, images, math.isqrt(len(images)), title=NAMES[model])
+    side = math.isqrt(len(next(iter(grids.values()))))
+    show_beside(below, {NAMES[model]: images for model, images in grids.items()}, side)
     return figure
 
 
@@ -126,7 +133,7 @@ def animate(ends: UInt8Array, paths: Rows) -> bytes:
     for side, colours in QUALITIES:
         steps = next(iter(paths.values())).shape[1]
         frames = [_frame(ends, paths, side, i, i / (steps - 1)) for i in range(steps)]
-        content = gif_bytes(frames, milliseconds=STEP_MS, colours=colours)
+        content = gif_bytes(frames, colours)
         if len(content) <= ANIMATION_BYTES:
             break
     return content
@@ -146,8 +153,3 @@ def _frame(ends: UInt8Array, paths: Rows, side: int, step: int, t: float) -> Ima
             frame.paste(resized, (i * pitch, head + pair * pitch))
     pen.text((2, height - 7), f"t = {t:.2f}", INK, font, anchor="lm")
     return frame
-
-
-def short(text: str, most: int) -> str:
-    """At most so many characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"

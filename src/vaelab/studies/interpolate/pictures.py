@@ -62,8 +62,7 @@ def draw_pairs(labels: Tensor, count: int, seed: int) -> Tensor:
     for i, pair in enumerate(pairs):
         first = torch.randint(len(labels), (), generator=generator)
         other = torch.arange(len(labels)) != first
-        same_class = labels == labels[first]
-        wanted = other & (same_class if i % 2 == 0 else ~same_class)
+        wanted = other & ((labels == labels[first]) == (i % 2 == 0))
         allowed = next((mask for mask in (wanted, other) if mask.any()), ~other)
         choice = allowed.nonzero()[:, 0]
         pair[0], pair[1] = first, choice[torch.randint(len(choice), (), generator=generator)]

@@ -14,6 +14,7 @@ from vaelab.metrics.aggregate import encoding_statistics
 from vaelab.metrics.frame import rows as figure_rows
 from vaelab.metrics.neighbours import neighbourhoods, neighbours_of, varies
 from vaelab.metrics.pca import principal_components
+from vaelab.metrics.readout import factor_targets, linear_readout
 from vaelab.plotting.style import save
 from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent import Found, map_draw
@@ -21,7 +22,6 @@ from vaelab.studies.latent.encoded import Encoded
 from vaelab.studies.latent.map_draw import EncodingMap, Reading
 from vaelab.studies.latent.plane import Plane
 from vaelab.studies.latent.prior_fit import prior_fit
-from vaelab.studies.latent.readout import factor_targets, linear_readout
 from vaelab.vae.inference import decode
 from vaelab.vae.objective import kl_to_standard_normal
 

@@ -218,10 +218,9 @@ def draw_arithmetic(walked: Sequence[Walked]) -> Figure:
     columns = ["a:\nwith", "b:\nwithout", "c:\nwithout", *made]
     figure = new_figure(0.5 + (WIDTH - LEFT) / len(columns) * len(walked))
     axes = figure.subplots()
-    show_sheet(axes, sheet, len(columns), [_wrapped(each.name) for each in walked])
+    names = [_wrapped(each.name) for each in walked]
+    show_sheet(axes, sheet, len(columns), names, column_labels=columns)
     axes.xaxis.tick_top()
-    pitch = sheet.shape[-1] + 2
-    axes.set_xticks([(i + 0.5) * pitch - 1 for i in range(len(columns))], columns)
     axes.tick_params(labelsize=8)
     return figure
 
