@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vaelab.runtime.errors import UserError
 from vaelab.samplers.flow import Flow, FlowRecipe, VelocityNet, Whitening
-from vaelab.samplers.gaussians import ClassGaussians, Mixture, Sampler
+from vaelab.samplers.gaussians import ClassGaussians, Mixture, Prior, Sampler
 
 
 def file_of(folder: Path, name: str) -> Path:
@@ -56,13 +56,16 @@ def load(folder: Path, name: str, latent_dim: int | None = None) -> Sampler:
 
 
 def _tensors(sampler: Sampler) -> dict[str, Tensor]:
+    """Nothing of the prior, which needs no file."""
+    if isinstance(sampler, Prior):
+        return {}
     if isinstance(sampler, Mixture):  # or ClassGaussians
         return dict(vars(sampler))
     if isinstance(sampler, Flow):
         net = {f"net.{key}": value for key, value in sampler.net.state_dict().items()}
         spaces = {f"whitening.{key}": part for key, part in sampler.whitening._asdict().items()}
         return net | spaces | {"ode_steps": torch.tensor(sampler.ode_steps)}
-    return {}
+    raise TypeError(f"how a {type(sampler).__name__} is kept is not known")
 
 
 def _sampler(tensors: dict[str, Tensor]) -> Sampler:
