@@ -149,10 +149,8 @@ def read_pictures(
         try:
             with Image.open(io.BytesIO(data)) as image:
                 images[index] = to_array(image, size, channels, crop)
-        except UnidentifiedImageError:
-            broken[index] = "not a picture"
         except UNREADABLE as error:
-            broken[index] = " ".join(str(error).split())
+            broken[index] = _reason(error)
 
     with (
         files.reader() as read,
@@ -161,14 +159,13 @@ def read_pictures(
     ):
         for start in range(0, len(order), BATCH):
             batch = {}
-            some = order[start : start + BATCH]
-            for index in some:
+            for index in order[start : start + BATCH]:
                 try:
                     batch[index] = read(names[index])
                 except UNREADABLE as error:
-                    broken[index] = " ".join(str(error).split())
+                    broken[index] = _reason(error)
             list(pool.map(decode, batch.keys(), batch.values()))
-            progress.update(len(some))
+            progress.update(BATCH)
 
     for index in sorted(broken):
         log.warning("%s cannot be read and is left out: %s", names[index], broken[index])
@@ -193,10 +190,15 @@ def read_picture(path: str | Path, shape: tuple[int, int, int]) -> UInt8Array:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; name one picture") from None
     except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: there is no such home folder
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        if isinstance(error, EOFError) or "truncated" in reason.lower():
-            reason = "the file is cut short"
-        raise UserError(f"{path} cannot be read: {reason}") from None
+        raise UserError(f"{path} cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture"
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    cut = isinstance(error, EOFError) or "truncated" in reason.lower()
+    return "the file is cut short" if cut else reason
 
 
 def to_array(
