@@ -1,7 +1,6 @@
 """From a folder that a training stage wrote back to VAEs, and what is said of a broken one."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,31 +103,8 @@ def test_a_broken_model_is_one_line(
     message = str(caught.value)
     assert message.startswith(f"{folder} holds no readable model (")
     assert reason in message
-    assert message.endswith("; `dvc repro train_conv@cifar10` makes it")
-    assert len(message.replace(str(folder), "")) < 200
+    assert "; `dvc repro` makes those of params.yaml" in message
     assert "\n" not in message
-
-
-@pytest.mark.parametrize(
-    ("place", "command"),
-    [
-        ("models/cifar10/fc", "`dvc repro train_fc@cifar10` makes it"),
-        ("models/cifar10/fc/seed_7", "`dvc repro train_fc@cifar10` makes it"),
-        ("models/cifar10/mlp", None),
-        ("old_models/cifar10/conv", None),
-    ],
-)
-def test_only_a_stages_folder_has_a_command_that_makes_it(
-    place: str, command: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / place).mkdir(parents=True)
-    remedy = command or "name a folder such as models/shapes/conv"
-    line = f" holds no readable model (no seed_0 or other seed in it); {remedy}"
-    with pytest.raises(UserError, match=rf"^{re.escape(str(tmp_path / place) + line)}$"):
-        load_vae(tmp_path / place, CPU)
-    monkeypatch.chdir(tmp_path / place)
-    with pytest.raises(UserError, match=rf"^{re.escape('.' + line)}$"):
-        load_seeds(Path(), CPU)
 
 
 def test_a_lack_of_memory_is_no_broken_model(

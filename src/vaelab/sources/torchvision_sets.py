@@ -16,7 +16,7 @@ from PIL import Image
 from torchvision import datasets
 
 from vaelab.data.arrays import Int64Array, Split, UInt8Array
-from vaelab.data.pictures import Channels, ZipFiles, read_pictures, to_array
+from vaelab.data.pictures import Channels, read_pictures, to_array, zip_files
 from vaelab.settings import TorchvisionRecipe
 from vaelab.sources.fetch import downloads_dir, fetch
 from vaelab.sources.source import Part, Source
@@ -114,7 +114,7 @@ def _celeba(dataset: Any, root: Path, train: bool, size: int | None) -> Opened:
     attribute_names = opened.attr_names[: attributes.shape[1]]  # the file's header ends in a space
     labels = attributes[:, attribute_names.index(CELEBA_ATTRIBUTE)].astype(np.int64)
     names = np.array([f"img_align_celeba/{name}" for name in opened.filename])
-    files = ZipFiles(root / dataset.base_folder / "img_align_celeba.zip")
+    files = zip_files(root / dataset.base_folder / "img_align_celeba.zip")
 
     def read(indices: Int64Array) -> Split:
         images, kept = read_pictures(
