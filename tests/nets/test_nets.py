@@ -1,10 +1,10 @@
 """The architectures: what goes in and comes out, and how large they are."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from toys import small_vae as build
 
 from vaelab import nets
 from vaelab.nets.conv import sides
@@ -17,14 +17,6 @@ from vaelab.settings import (
     ModelSettings,
     load_settings,
 )
-from vaelab.vae.model import VAE, VAEConfig
-
-NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
-
-
-def build(architecture: str, channels: int = 3, side: int = 16, **config: Any) -> VAE:
-    fields = {"latent_dim": 6, "likelihood": "bernoulli", "net": NETS[architecture]} | config
-    return nets.build(VAEConfig(architecture=architecture, shape=(channels, side, side), **fields))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -3,25 +3,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from toys import small_vae as build
 
 from vaelab import nets
 from vaelab.nets.saved import load_all, load_first, load_seeds, load_vae
 from vaelab.runtime.errors import UserError
 from vaelab.settings import ARCHITECTURES
 from vaelab.vae.likelihoods import LIKELIHOODS
-from vaelab.vae.model import CONFIG, VAE, WEIGHTS, VAEConfig, seed_dir
+from vaelab.vae.model import CONFIG, WEIGHTS, seed_dir
 
 CPU = torch.device("cpu")
-NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
-
-
-def build(architecture: str, **config: Any) -> VAE:
-    fields = {"latent_dim": 6, "likelihood": "bernoulli", "net": NETS[architecture]} | config
-    return nets.build(VAEConfig(architecture=architecture, shape=(3, 16, 16), **fields))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

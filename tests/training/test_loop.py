@@ -8,15 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
-from toys import image_arrays
+from toys import image_arrays, small_vae
 
-from vaelab import nets
 from vaelab.data.arrays import ImageArrays
 from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.runtime.errors import UserError
 from vaelab.settings import ObjectiveSettings, TrainSettings
 from vaelab.training import loop as training
-from vaelab.vae.model import VAE, VAEConfig
+from vaelab.vae.model import VAE
 
 CPU = torch.device("cpu")
 OBJECTIVE = ObjectiveSettings(beta=1.0, free_bits=0.0, kl_warmup_epochs=1.5, kl_cycles=1)
@@ -48,11 +47,9 @@ def images(tmp_path: Path) -> ImageArrays:
     return image_arrays(tmp_path / "blobs", draw, {"train": 70, "val": 20, "test": 10})
 
 
-def build(architecture: str = "conv", **config: Any) -> VAE:
-    net = {"conv": {"width": 4}, "fc": {"width": 24, "blocks": 1}}[architecture]
-    fields = {"latent_dim": 5, "likelihood": "bernoulli", "net": net} | config
+def build(architecture: str, **config: Any) -> VAE:
     torch.manual_seed(3)
-    return nets.build(VAEConfig(architecture=architecture, shape=(3, 16, 16), **fields))
+    return small_vae(architecture, **({"latent_dim": 5} | config))
 
 
 class Stopped(Exception):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from toys import small_vae
 
-from vaelab import nets
 from vaelab.training.validation import validate
 from vaelab.vae import inference
 from vaelab.vae.model import VAE, VAEConfig
@@ -24,14 +24,7 @@ def images() -> NDArray[np.uint8]:
 @pytest.fixture
 def vae() -> VAE:
     torch.manual_seed(0)
-    config = VAEConfig(
-        architecture="conv",
-        shape=(1, 16, 16),
-        latent_dim=5,
-        likelihood="gaussian",
-        net={"width": 4},
-    )
-    return nets.build(config)
+    return small_vae("conv", channels=1, latent_dim=5, likelihood="gaussian")
 
 
 def test_it_is_the_objective_of_all_images(vae: VAE, images: NDArray[np.uint8]) -> None:
