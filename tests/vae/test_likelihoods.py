@@ -202,7 +202,7 @@ def test_names_build_their_classes() -> None:
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-@pytest.mark.parametrize("extreme", [0.0, 50.0, -50.0, 1e4])
+@pytest.mark.parametrize("extreme", [0.0, -50.0, 1e4])
 @pytest.mark.parametrize("shift", [-40.0, 0.0, 10.0])
 def test_finite_with_finite_gradients_far_out(name: str, extreme: float, shift: float) -> None:
     """shift: of the free parameter of a scale, to about its floor and to thousands."""
