@@ -12,12 +12,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from PIL import Image
+
+import quick
 
 PROJECT = Path(__file__).parents[1]
 COPIED = ("src", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
@@ -26,65 +30,15 @@ TRAINING = {f"train_{model}" for model in MODELS}
 STUDIES = {"compare", "interpolate", "latent_explore"}
 AFTER_TRAINING = STUDIES | {"report"}
 EVERY = {"download"} | TRAINING | AFTER_TRAINING
-PARAMS = {
-    "datasets": {
-        "shapes": {"source": "shapes", "image_size": 16, "count": 300},
-        "pictures": {"source": "image_folder", "path": "pictures", "image_size": 16},
-    },
-    "model": {
-        "latent_dim": 4,
-        "likelihood": "discretized_logistic",
-        "sigma": "learned",
-        "posterior": "gaussian",
-        "fc": {"width": 8, "blocks": 1},
-        "conv": {"width": 4},
-        "toy": {"depth": 1},
-    },
-    "objective": {"beta": 1.0, "free_bits": 0.0, "kl_warmup_epochs": 0, "kl_cycles": 1},
-    "train": {
-        "epochs": 2,
-        "min_steps": 0,
-        "batch_size": 16,
-        "flip": False,
-        "optimiser": "muon",
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "seeds": [0, 1],
-        "device": "cpu",
-        "precision": "float32",
-    },
-    "compare": {
-        "elbo_samples": 1,
-        "iw_samples": 2,
-        "generated": 64,
-        "temperature": 0.7,
-        "mixture_components": 2,
-        "flow_steps": 5,
-        "inception_weights": None,
-        "images": 2,
-        "samples": 4,
-        "seed": 0,
-    },
-    "interpolate": {
-        "pairs": 1,
-        "corners": "drawn",
-        "measured": 2,
-        "relaxation": 1,
-        "steps": 3,
-        "seed": 0,
-    },
-    "latent_explore": {
-        "samples": 8,
-        "shells": [0.5],
-        "temperatures": [0.5],
-        "deciles": [1],
-        "far": 3.0,
-        "traversals": 1,
-        "directions": 1,
-        "mapped": 50,
-        "seed": 0,
-    },
+PARAMS: dict[str, Any] = quick.shrunk(yaml.safe_load((PROJECT / "params.yaml").read_text()))
+PARAMS["datasets"] = {
+    "shapes": {"source": "shapes", "image_size": 16, "count": 300},
+    "pictures": {"source": "image_folder", "path": "pictures", "image_size": 16},
 }
+PARAMS["model"] |= {"latent_dim": 4, "likelihood": "discretized_logistic"}
+PARAMS["model"] |= {"fc": {"width": 8, "blocks": 1}, "conv": {"width": 4}, "toy": {"depth": 1}}
+PARAMS["train"] |= {"min_steps": 0, "batch_size": 16, "learning_rate": 1e-3, "device": "cpu"}
+PARAMS["compare"] |= {"flow_steps": 5}
 
 
 TOY_NETS = """
@@ -239,36 +193,28 @@ def check_three_architectures(root: Path, dataset: str) -> None:
         assert set(MODELS) <= set(metrics), study
 
 
-def check_mlflow(root: Path) -> None:
-    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
-    for dataset in ("shapes", "pictures"):
-        experiment = client.get_experiment_by_name(dataset)
-        assert experiment is not None
-        runs = client.search_runs([experiment.experiment_id])
-        runs = [run for run in runs if run.data.tags["stage"] != "report"]
-        assert {run.data.tags["stage"] for run in runs} == TRAINING | STUDIES
-        seeds = PARAMS["train"]["seeds"]
-        assert len(runs) == len(TRAINING) * len(seeds) + len(STUDIES)
-        for run in runs:
-            assert run.info.status == "FINISHED"
-            assert run.data.params["model.latent_dim"] == "4"
-            assert run.data.tags["dataset"] == dataset
-            assert run.data.metrics
-            assert client.list_artifacts(run.info.run_id)
-        by_name = {run.info.run_name: run.info.run_id for run in runs}
-        for model in MODELS:
-            for seed in seeds:
-                run_id = by_name[f"{model}-z4-s{seed}"]
-                history = client.get_metric_history(run_id, "val_elbo")
-                assert [point.step for point in history] == [1, 2]
-                assert client.get_run(run_id).data.tags["seed"] == str(seed)
-
-
-def run_names(root: Path, dataset: str) -> set[str | None]:
+def mlflow_runs(root: Path, dataset: str) -> tuple[MlflowClient, list[Run]]:
     client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(dataset)
     assert experiment is not None
-    return {run.info.run_name for run in client.search_runs([experiment.experiment_id])}
+    return client, client.search_runs([experiment.experiment_id])
+
+
+def check_mlflow(root: Path, dataset: str) -> None:
+    client, runs = mlflow_runs(root, dataset)
+    trained = [f"{model}-z4-s{seed}" for model in MODELS for seed in PARAMS["train"]["seeds"]]
+    names = {run.info.run_name: run for run in runs}
+    assert sorted(names) == sorted([*trained, *(f"{study}-z4" for study in STUDIES)])
+    assert len(runs) == len(names)
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run.data.params["model.latent_dim"] == "4"
+        assert run.data.metrics
+        assert client.list_artifacts(run.info.run_id)
+    for name in trained:
+        history = client.get_metric_history(names[name].info.run_id, "val_elbo")
+        assert [point.step for point in history] == [1, 2]
+        assert names[name].data.tags["seed"] == name[-1]
 
 
 def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
@@ -284,7 +230,7 @@ def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
     assert not missing
     for dataset in ("shapes", "pictures"):
         check_three_architectures(repository.root, dataset)
-    check_mlflow(repository.root)
+        check_mlflow(repository.root, dataset)
     kept_in_git = {"dvc.lock", "metrics/", "reports/"}
     assert {line.removeprefix("?? ") for line in repository.git_status()} == kept_in_git
 
@@ -295,7 +241,8 @@ def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
     assert repository.repro("--glob", "*@shapes") == stages(TRAINING | AFTER_TRAINING, "shapes")
     config = json.loads((repository.root / "models/shapes/conv/seed_1/config.json").read_text())
     assert config["latent_dim"] == 3
-    assert {"fc-z3-s0", "conv-z3-s1", "toy-z3-s0"} <= run_names(repository.root, "shapes")
+    names = {run.info.run_name for run in mlflow_runs(repository.root, "shapes")[1]}
+    assert {"fc-z3-s0", "conv-z3-s1", "toy-z3-s0"} <= names
 
     repository.set_params(datasets={"pictures": PARAMS["datasets"]["pictures"] | {"seed": 1}})
     assert repository.repro("--glob", "download@*") == {"download@pictures"}

@@ -42,7 +42,7 @@ def test_every_python_and_platform_is_tried(calls: list[tuple[str, ...]]) -> Non
     assert "--all-extras" in calls[-1]
 
 
-def test_a_lock_that_is_not_pyprojects_is_one_line(
+def test_what_is_wrong_is_one_line(
     calls: list[tuple[str, ...]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -52,9 +52,7 @@ def test_a_lock_that_is_not_pyprojects_is_one_line(
     said = "requirements.lock does not follow from pyproject.toml; run: make lock\n"
     assert capsys.readouterr().err == said
     assert lock.LOCK.read_text() == "a==1\n"
-
-
-def test_without_uv(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.undo()
     monkeypatch.setenv("PATH", "")
     assert lock.main(["--check"]) == 1
     assert capsys.readouterr().err == "uv is not there; run: pip install uv\n"

@@ -93,23 +93,14 @@ def covers(entry: str, file: str) -> bool:
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
-def test_a_stage_depends_on_what_its_script_imports(stage: str) -> None:
-    entries, code = listed(stage), code_of(stage)
-    assert not [file for file in code if not any(covers(entry, file) for entry in entries)]
-
-
-@pytest.mark.parametrize("stage", PIPELINE)
-def test_a_stages_list_is_short_and_no_entry_is_idle(stage: str) -> None:
+def test_a_stage_lists_what_its_script_imports_and_no_more(stage: str) -> None:
+    assert PIPELINE[stage]["do"]["cmd"] == f"python src/stages/{stage}.py ${{key}}"
     entries, code = listed(stage), code_of(stage)
     defaults = ["src/vaelab/settings/datasets.py"] if stage == "download" else []
-    assert len(entries) <= MOST
+    assert not [file for file in code if not any(covers(entry, file) for entry in entries)]
     assert [each for each in entries if not any(covers(each, file) for file in code)] == defaults
     assert all((REPOSITORY / each).exists() for each in entries)
-
-
-@pytest.mark.parametrize("stage", PIPELINE)
-def test_a_stage_runs_the_script_of_its_name(stage: str) -> None:
-    assert PIPELINE[stage]["do"]["cmd"] == f"python src/stages/{stage}.py ${{key}}"
+    assert len(entries) <= MOST
 
 
 def test_what_no_stage_lists_imports_nothing_that_measures() -> None:

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from vaelab.errors import UserError
 
 import repro
+from vaelab.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[1]
 NAMES = [f"{stage}@{name}" for stage in ("download", "compare") for name in ("shapes", "cifar10")]
@@ -39,12 +39,10 @@ def test_patterns_name_stages(patterns: list[str], expected: list[str]) -> None:
 
 
 def test_a_pattern_that_fits_no_stage_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(
+        UserError, match=r"^\*@shape fits no stage: .* download, compare, .* cifar10$"
+    ):
         repro.chosen(["*@shapes", "*@shape"], NAMES)
-    assert str(caught.value) == (
-        "*@shape fits no stage: there are download, compare, each of them with @ and one of "
-        "shapes, cifar10"
-    )
 
 
 def test_a_mistyped_pattern_runs_nothing(

@@ -19,7 +19,7 @@ from vaelab.data import arrays
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
 from vaelab.settings import load_settings
 from vaelab.sources.shapes import FACTORS, SHAPES, draw, sample_factors
-from vaelab.vae.model import Posterior, seed_dir
+from vaelab.vae.model import VAE, Posterior, VAEConfig, seed_dir
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -74,6 +74,19 @@ class Recorder:
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         assert path.exists()
         self.artifacts.append((path, folder))
+
+
+NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
+
+
+def small_vae(architecture: str, channels: int = 3, side: int = 16, **config: Any) -> VAE:
+    """Untrained; config: fields of VAEConfig."""
+    fields = {
+        "latent_dim": 6,
+        "likelihood": "bernoulli",
+        "net": NETS.get(architecture, {}),
+    } | config
+    return nets.build(VAEConfig(architecture=architecture, shape=(channels, side, side), **fields))
 
 
 def write_data(

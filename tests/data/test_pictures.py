@@ -22,14 +22,6 @@ def striped(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def test_the_middle_square_is_kept(tmp_path: Path) -> None:
-    striped(80, 40).save(tmp_path / "wide.png")
-    image = read_picture(tmp_path / "wide.png", SHAPE)
-    assert image.shape == SHAPE
-    assert image.dtype == np.uint8
-    assert (image.argmax(0) == 0).all()
-
-
 def test_it_is_read_as_the_data_sets_pictures_are(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6  # to be turned by 90 degrees
@@ -37,14 +29,6 @@ def test_it_is_read_as_the_data_sets_pictures_are(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.jpg") as image:
         expected = to_array(image, 16, 3)
     np.testing.assert_array_equal(read_picture(str(tmp_path / "a.jpg"), SHAPE), expected)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_any_mode(mode: str, channels: int, tmp_path: Path) -> None:
-    picture = Image.new(mode, (20, 30), 1 if mode in {"1", "F"} else None)
-    picture.save(tmp_path / "a.tif")
-    assert read_picture(tmp_path / "a.tif", (channels, 16, 16)).shape == (channels, 16, 16)
 
 
 def test_home_is_spelled_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,14 +99,11 @@ def test_modes():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_tags(orientation):
-    upright = Image.new("L", (32, 32), 0)
-    upright.paste(200, (0, 0, 16, 8))
-    stored = {
-        1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4],
-    }[orientation]  # fmt: skip
-    image = upright
-    for method in stored:
-        image = image.transpose(Image.Transpose(method))
+    image = Image.new("L", (32, 32), 0)
+    image.paste(200, (0, 0, 16, 8))
+    if orientation > 1:
+        stored = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+        image = image.transpose(Image.Transpose(stored))
     exif = Image.Exif()
     exif[0x0112] = orientation
     for options in ({"format": "jpeg", "quality": 95}, {"format": "png"}):

@@ -1,28 +1,21 @@
 """From a folder that a training stage wrote back to VAEs, and what is said of a broken one."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from toys import small_vae as build
 
 from vaelab import nets
 from vaelab.nets.saved import load_all, load_first, load_seeds, load_vae
 from vaelab.runtime.errors import UserError
 from vaelab.settings import ARCHITECTURES
 from vaelab.vae.likelihoods import LIKELIHOODS
-from vaelab.vae.model import CONFIG, VAE, WEIGHTS, VAEConfig, seed_dir
+from vaelab.vae.model import CONFIG, WEIGHTS, seed_dir
 
 CPU = torch.device("cpu")
-NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
-
-
-def build(architecture: str, **config: Any) -> VAE:
-    fields = {"latent_dim": 6, "likelihood": "bernoulli", "net": NETS[architecture]} | config
-    return nets.build(VAEConfig(architecture=architecture, shape=(3, 16, 16), **fields))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -39,30 +32,21 @@ def test_save_and_load(architecture: str, likelihood: str, tmp_path: Path) -> No
     assert all(torch.equal(tensor, saved[name]) for name, tensor in loaded.state_dict().items())
 
 
-def test_the_models_of_all_seeds_are_loaded_in_their_order(tmp_path: Path) -> None:
+def test_the_models_of_all_seeds_in_their_order_and_any_folder_that_holds_one(
+    tmp_path: Path,
+) -> None:
     for seed in (10, 2):
         build("conv", latent_dim=seed).save(seed_dir(tmp_path, seed))
     loaded = load_seeds(tmp_path, CPU)
-    assert {seed: vae.latent_dim for seed, vae in loaded.items()} == {2: 2, 10: 10}
-    assert list(loaded) == [2, 10]
+    assert [(seed, vae.latent_dim) for seed, vae in loaded.items()] == [(2, 2), (10, 10)]
     assert load_vae(tmp_path, CPU).latent_dim == 2
-
-
-def test_a_seeds_own_folder_and_any_that_holds_a_model(tmp_path: Path) -> None:
-    for seed in (2, 10):
-        build("conv", latent_dim=seed).save(seed_dir(tmp_path, seed))
-    assert load_vae(seed_dir(tmp_path, 10), CPU).latent_dim == 10
     assert load_vae(seed_dir(tmp_path, 10).rename(tmp_path / "mine"), CPU).latent_dim == 10
 
 
 def test_all_that_is_trained_in_the_settings_order(tmp_path: Path) -> None:
-    for architecture, seed in (("conv", 0), ("conv", 1)):
-        build(architecture).save(seed_dir(tmp_path / architecture, seed))
-    assert [(name, list(vaes)) for name, vaes in load_all(tmp_path, CPU).items()] == [
-        ("conv", [0, 1])
-    ]
-    for seed in (0, 1):
-        build("fc").save(seed_dir(tmp_path / "fc", seed))
+    for architecture in ("conv", "fc"):
+        for seed in (0, 1):
+            build(architecture).save(seed_dir(tmp_path / architecture, seed))
     (tmp_path / "not_an_architecture").mkdir()
     assert list(load_all(tmp_path, CPU)) == ["fc", "conv"]
     assert load_first(tmp_path, CPU)["fc"].config == build("fc").config
@@ -96,13 +80,10 @@ NO_FIT = "(config.json and weights.safetensors do not fit together)"
     ("damage", "reason"),
     [
         (lambda folder: (folder / CONFIG).unlink(), "No such file or directory"),
-        (lambda folder: (folder / WEIGHTS).unlink(), "No such file or directory"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b"not weights"), "header"),
         (lambda folder: (folder / CONFIG).write_text("{"), f"{NOT_OURS}Invalid JSON"),
-        (lambda folder: (folder / CONFIG).write_bytes(b"\xff\xfe"), f"{NOT_OURS}Invalid JSON"),
         (changed(colour="blue"), f"{NOT_OURS}colour: Extra inputs are"),
         (changed(latent_dim=7), NO_FIT),
-        (changed(net={}), NO_FIT),
     ],
 )
 def test_a_broken_model_is_one_line(
@@ -116,37 +97,8 @@ def test_a_broken_model_is_one_line(
     message = str(caught.value)
     assert message.startswith(f"{folder} holds no readable model (")
     assert reason in message
-    assert message.endswith("; `dvc repro train_conv@cifar10` makes it")
-    assert len(message.replace(str(folder), "")) < 200
+    assert "; `dvc repro` makes those of params.yaml" in message
     assert "\n" not in message
-    with pytest.raises(UserError) as caught:
-        load_seeds(folder.parent, CPU)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("place", "command"),
-    [
-        ("models/cifar10/fc", "`dvc repro train_fc@cifar10` makes it"),
-        ("models/cifar10/fc/seed_7", "`dvc repro train_fc@cifar10` makes it"),
-        ("models/cifar10", None),
-        ("models/cifar10/mlp", None),
-        ("models/cifar10/conv/old", None),
-        ("old_models/cifar10/conv", None),
-        ("train/real", None),
-    ],
-)
-def test_only_a_stages_folder_has_a_command_that_makes_it(
-    place: str, command: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / place).mkdir(parents=True)
-    remedy = command or "name a folder such as models/shapes/conv"
-    line = f" holds no readable model (no seed_0 or other seed in it); {remedy}"
-    with pytest.raises(UserError, match=rf"^{re.escape(str(tmp_path / place) + line)}$"):
-        load_vae(tmp_path / place, CPU)
-    monkeypatch.chdir(tmp_path / place)
-    with pytest.raises(UserError, match=rf"^{re.escape('.' + line)}$"):
-        load_seeds(Path(), CPU)
 
 
 def test_a_lack_of_memory_is_no_broken_model(

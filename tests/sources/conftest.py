@@ -55,25 +55,15 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         if page.errors:
             return self.send_error(page.errors.pop(0))
-        start = self._start(page)
-        if start is not None and start >= len(page.body):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(page.body)}")
-            self.send_header("Content-Length", "0")
-            return self.end_headers()
-        body = page.body[start or 0 :]
-        self.send_response(200 if start is None else 206)
-        if start is not None:
-            total = len(page.body)
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(asked[1]) if asked and page.ranges else 0
+        beyond = start >= len(page.body)
+        body = b"" if beyond else page.body[start:]
+        self.send_response(416 if beyond else 206 if start else 200)
         self.send_header("Content-Type", page.content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: page.cuts.pop(0)] if page.cuts else body)
-
-    def _start(self, page: Page) -> int | None:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        return int(asked[1]) if asked and page.ranges else None
 
     def log_message(self, format: str, *args: object) -> None:
         pass

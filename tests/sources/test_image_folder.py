@@ -72,7 +72,7 @@ def greys(split) -> list[int]:
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-@pytest.mark.parametrize("wrapper", ["", "wrapper/", "a/b/"])
+@pytest.mark.parametrize("wrapper", ["", "a/b/"])
 def test_train_and_test_with_classes(workspace, name, wrapper):
     files = pictures(*(f"{wrapper}{part}/{{}}.png" for part in ("train/cat", "train/dog")))
     files |= {
@@ -93,15 +93,12 @@ def test_train_and_test_with_classes(workspace, name, wrapper):
         assert source.archives == {}
 
 
-def test_val_counts_as_train(workspace):
+def test_val_counts_as_train_and_a_missing_test_is_drawn(workspace):
     as_folder(workspace / "p", pictures("Train/{}.png", "val/{}.png", "test/{}.png"))
     source = open_path("p")
     assert (source.train.count, source.test.count) == (24, 12)
-
-
-def test_train_without_test_is_split_by_seed(workspace):
-    as_folder(workspace / "p", pictures("train/cat/{}.png", "train/dog/{}.png"))
-    source = open_path("p", test_fraction=0.25)
+    as_folder(workspace / "q", pictures("train/cat/{}.png", "train/dog/{}.png"))
+    source = open_path("q", test_fraction=0.25)
     assert source.class_names == ["cat", "dog"]
     assert (source.train.count, source.test.count) == (18, 6)
 
@@ -126,15 +123,14 @@ def test_pictures_outside_train_and_test_are_ignored_aloud(workspace, caplog):
     assert "12 pictures outside train/ and test/ ignored" in caplog.text
 
 
-def test_what_is_hidden_or_no_picture_is_ignored(workspace):
+def test_what_is_hidden_or_no_picture_or_a_loop_is_ignored(workspace):
     files = pictures("{}.png", count=24)
-    files |= {
-        ".hidden.png": b"", "__MACOSX/._000.png": b"", ".git/a.png": b"", "read me.txt": b"",
-        "Thumbs.db": b"",
-    }  # fmt: skip
-    source = open_path(as_zip(workspace / "p.zip", files))
-    assert source.train.count + source.test.count == 24
-    assert source.class_names == ["image"]
+    files |= {".hidden.png": b"", "__MACOSX/._0.png": b"", ".git/a.png": b"", "read me.txt": b""}
+    path = as_folder(workspace / "p", files)
+    (path / "up").symlink_to(path)
+    for source in (open_path(path), open_path(as_zip(workspace / "p.zip", files))):
+        assert source.train.count + source.test.count == 24
+        assert source.class_names == ["image"]
 
 
 def test_names_that_point_outside_are_only_names(workspace):
@@ -157,13 +153,6 @@ def test_links_in_a_tar_are_not_followed(workspace):
         member.type, member.linkname = tarfile.SYMTYPE, str(secret)
         archive.addfile(member)
     source = open_path(path)
-    assert source.train.count + source.test.count == 24
-
-
-def test_a_folder_that_links_to_itself(workspace):
-    as_folder(workspace / "p", pictures("cat/{}.png", "dog/{}.png"))
-    (workspace / "p" / "cat" / "up").symlink_to(workspace / "p")
-    source = open_path("p")
     assert source.train.count + source.test.count == 24
 
 
@@ -199,21 +188,14 @@ def test_relative_paths_begin_at_the_repository_and_tilde_at_home(tmp_path, monk
     monkeypatch.setenv("HOME", str(tmp_path / "repository"))
     monkeypatch.delenv("DVC_ROOT")
     assert open_path("~/p").train.count == 22
-
-
-def test_a_home_that_is_not_here():
     with pytest.raises(UserError, match="no home folder ~nosuchuser here; correct the path"):
         open_path("~nosuchuser/photos")
 
 
 def test_too_few(workspace):
     as_folder(workspace / "p", pictures("{}.png", count=7) | {"a.heic": b"", "b.heic": b""})
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=r"p holds 7 pictures .*\.heic.* at least 20 are needed"):
         open_path("p")
-    message = str(error.value)
-    assert "p holds 7 pictures" in message
-    assert ".heic" in message
-    assert "at least 20 are needed; add some" in message
 
 
 @pytest.mark.parametrize("data", [b"", b"Rar!\x1a\x07", b"<html>log in</html>"])
@@ -284,20 +266,15 @@ def test_attributes(workspace, name, wrapper):
         np.testing.assert_array_equal(split.attributes, np.stack([shown > 5, shown % 2], axis=1))
 
 
-def test_attributes_as_celebas_and_of_a_drawn_split(workspace):
+def test_attributes_as_celebas_and_none(workspace):
     files = attributed("{}.png", count=24)
-    lines = files["attributes.csv"].decode().replace("0,", "-1,", 3)
-    assert "-1," in lines
-    as_folder(workspace / "p", files | {"attributes.csv": lines.encode()})
-    source = open_path("p")
+    files["attributes.csv"] = files["attributes.csv"].replace(b"0,", b"-1,", 3)
+    source = open_path(as_folder(workspace / "p", files))
     train, test = everything(source.train), everything(source.test)
     shown = np.array(greys(train) + greys(test))
     found = np.concatenate([train.attributes, test.attributes])
     np.testing.assert_array_equal(found, np.stack([shown > 5, shown % 2], axis=1))
-
-
-def test_without_attributes_there_are_none(workspace):
-    source = open_path(as_folder(workspace / "p", pictures("{}.png", count=24)))
+    source = open_path(as_folder(workspace / "q", pictures("{}.png", count=24)))
     assert source.attribute_names == []
     assert everything(source.train).attributes is None
 
@@ -305,17 +282,15 @@ def test_without_attributes_there_are_none(workspace):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("0,000.png,0", "0,0.png,0", "the row '0,0.png,0' names no picture; `file` is a path from"),
-        ("0,000.png,0", "0", "the row '0' names no picture"),
-        ("0,000.png,0", "0,001.png,0", "the row '0,001.png,0' is not the first of its picture"),
+        ("0,000.png,0", "0,0.png,0", "line 25 names no picture; `file` is a path from"),
+        ("0,000.png,0", "0", "line 25 names no picture"),
+        ("0,000.png,0", "0,001.png,0", "line 25 names a picture that has a row already"),
         ("0,000.png,0", "", "has no row for 1 of 24 pictures, the first 000.png; add them"),
-        ("0,000.png,0", "0,000.png,2", "the row '0,000.png,2' needs 2 values beside `file`, each"),
-        ("0,000.png,0", "0,000.png", "the row '0,000.png' needs 2 values beside `file`, each 0 or"),
-        ("0,000.png,0", "0,000.png,0,1", "the row '0,000.png,0,1' needs 2 values beside `file`"),
-        ("large,file", "large;file", "begins with 'large;file,odd one'; it needs a column `file`"),
-        ("large,file,odd one", "file", "begins with 'file'; it needs a column `file`, and a col"),
-        ("odd one", "large", "begins with 'large,file,large'; it needs"),
-        ("odd one", "\xff", "is not UTF-8; save it as UTF-8"),
+        ("0,000.png,0", "0,000.png,2", "line 25 needs 2 values beside `file`, each 0 or 1"),
+        ("0,000.png,0", "0,000.png", "line 25 needs 2 values beside `file`, each 0 or 1"),
+        ("0,000.png,0", "0,000.png,0,1", "cannot be read: "),
+        ("large,file", "large;file", "needs a column `file`, and a column for each attribute"),
+        ("odd one", "\xff", "cannot be read: 'utf-8' codec"),
     ],
 )
 def test_what_is_wrong_with_attributes(workspace, before, after, message):
@@ -331,12 +306,10 @@ def test_what_is_wrong_with_attributes(workspace, before, after, message):
 
 def test_an_empty_attributes_file_and_two(workspace):
     files = pictures("cat/{}.png", "dog/{}.png") | {"attributes.csv": b""}
-    with pytest.raises(UserError, match="begins with ''; it needs a column `file`"):
+    with pytest.raises(UserError, match=r"attributes\.csv in .* cannot be read: No columns"):
         open_path(as_folder(workspace / "p", files))
     as_folder(workspace / "p", {"cat/attributes.csv": b""})
-    with pytest.raises(
-        UserError, match=r"holds attributes\.csv and cat/attributes\.csv; leave one"
-    ):
+    with pytest.raises(UserError, match=r"holds attributes\.csv and cat/attributes\.csv; leave"):
         open_path("p")
 
 

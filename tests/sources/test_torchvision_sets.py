@@ -8,6 +8,7 @@ import struct
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -99,17 +100,6 @@ def test_cifar(name, dataset, key, server, monkeypatch):
     assert len(server.requests) == 1
 
 
-def test_an_archive_placed_by_hand(server, monkeypatch):
-    train, test, names = serve_cifar(datasets.CIFAR10, "labels", server, monkeypatch)
-    archive = server.pages.pop("/cifar-10-python.tar.gz").body
-    with pytest.raises(UserError) as error:
-        opened("cifar10")
-    place = downloads_dir() / "cifar10" / "cifar-10-python.tar.gz"
-    assert f"put the file at {place} by hand" in str(error.value)
-    place.write_bytes(archive)
-    expect(opened("cifar10"), train, test, names)
-
-
 def test_resized(server, monkeypatch):
     serve_cifar(datasets.CIFAR10, "labels", server, monkeypatch)
     split = everything(opened("cifar10", image_size=16).train)
@@ -191,22 +181,19 @@ def celeba(monkeypatch) -> dict[str, bytes]:
             archive.writestr(f"img_align_celeba/{name}", picture.getvalue())
     partition = [0] * 12 + [1] * 3 + [2] * 5
 
-    def table(header: str, row: str) -> str:
-        return f"20\n{header}\n" + "".join(f"{name} {row}\n" for name in names)
+    def table(row: Callable[[int], object], header: str = "") -> bytes:
+        return (header + "".join(f"{name} {row(i)}\n" for i, name in enumerate(names))).encode()
 
-    attributes = "".join(
-        f"{name} {' 1' if index < 3 else '-1'} {' 1' if index % 2 else '-1'}\n"
-        for index, name in enumerate(names)
-    )
     files = {
         "img_align_celeba.zip": buffer.getvalue(),
-        "list_attr_celeba.txt": f"20\nYoung Smiling \n{attributes}".encode(),
-        "identity_CelebA.txt": "".join(f"{name} 1\n" for name in names).encode(),
-        "list_bbox_celeba.txt": table("image_id x_1 y_1 width height", "1 2 3 4").encode(),
-        "list_landmarks_align_celeba.txt": table("lefteye_x lefteye_y", "1 2").encode(),
-        "list_eval_partition.txt": "".join(
-            f"{name} {part}\n" for name, part in zip(names, partition, strict=True)
-        ).encode(),
+        "list_attr_celeba.txt": table(
+            lambda i: f"{' 1' if i < 3 else '-1'} {' 1' if i % 2 else '-1'}",
+            "20\nYoung Smiling \n",
+        ),
+        "identity_CelebA.txt": table(lambda i: 1),
+        "list_bbox_celeba.txt": table(lambda i: "1 2 3 4", "20\nimage_id x_1 y_1 width height\n"),
+        "list_landmarks_align_celeba.txt": table(lambda i: "1 2", "20\nlefteye_x lefteye_y\n"),
+        "list_eval_partition.txt": table(lambda i: partition[i]),
     }
     dataset = torchvision_sets.SETS["celeba"].dataset
     monkeypatch.setattr(dataset, "file_list", [(n, md5(data), n) for n, data in files.items()])
@@ -242,32 +229,12 @@ def test_celeba(celeba, gdown, monkeypatch):
     assert len(fetched) == 6
 
 
-def test_celebas_quota_page(celeba, gdown, monkeypatch):
-    def download(url, output, **options):
-        Path(output).write_bytes(b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
-
-    monkeypatch.setattr(gdown, "download", download)
-    with pytest.raises(UserError) as error:
-        opened("celeba")
-    message = str(error.value)
-    assert "https://drive.google.com/uc?id=img_align_celeba.zip" in message
-    assert "web page instead of the file" in message
-    place = downloads_dir() / "celeba" / "celeba" / "img_align_celeba.zip"
-    assert f"put the file at {place} by hand" in message
-    assert "`make demo` needs no network" in message
-
-
-def test_celeba_without_gdown_says_what_to_install(celeba, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gdown", None)
-    with pytest.raises(UserError, match=r"gdown, .*, is not installed: make extras; put") as error:
-        opened("celeba")
-    assert "\n" not in str(error.value)
-
-
-def test_celeba_placed_by_hand(celeba, monkeypatch):
+def test_celeba_without_gdown_and_placed_by_hand(celeba, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown", None)
     folder = downloads_dir() / "celeba" / "celeba"
-    folder.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"gdown, .*, is not installed: make extras; put") as error:
+        opened("celeba")
+    assert f"put the file at {folder / 'img_align_celeba.zip'} by hand" in str(error.value)
     for name, data in celeba.items():
         (folder / name).write_bytes(data)
     assert opened("celeba").train.count == 12

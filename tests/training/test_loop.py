@@ -8,15 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
-from toys import image_arrays
+from toys import image_arrays, small_vae
 
-from vaelab import nets
 from vaelab.data.arrays import ImageArrays
 from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.runtime.errors import UserError
 from vaelab.settings import ObjectiveSettings, TrainSettings
 from vaelab.training import loop as training
-from vaelab.vae.model import VAE, VAEConfig
+from vaelab.vae.model import VAE
 
 CPU = torch.device("cpu")
 OBJECTIVE = ObjectiveSettings(beta=1.0, free_bits=0.0, kl_warmup_epochs=1.5, kl_cycles=1)
@@ -48,11 +47,9 @@ def images(tmp_path: Path) -> ImageArrays:
     return image_arrays(tmp_path / "blobs", draw, {"train": 70, "val": 20, "test": 10})
 
 
-def build(architecture: str = "conv", **config: Any) -> VAE:
-    net = {"conv": {"width": 4}, "fc": {"width": 24, "blocks": 1}}[architecture]
-    fields = {"latent_dim": 5, "likelihood": "bernoulli", "net": net} | config
+def build(architecture: str, **config: Any) -> VAE:
     torch.manual_seed(3)
-    return nets.build(VAEConfig(architecture=architecture, shape=(3, 16, 16), **fields))
+    return small_vae(architecture, **({"latent_dim": 5} | config))
 
 
 class Stopped(Exception):
@@ -89,7 +86,7 @@ def assert_same_weights(a: VAE, b: VAE) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["fc", "conv"])
-@pytest.mark.parametrize(("optimiser", "stop_after"), [("muon", 1), ("muon", 3), ("adam", 2)])
+@pytest.mark.parametrize(("optimiser", "stop_after"), [("muon", 1), ("adam", 3)])
 def test_a_stopped_run_goes_on_to_the_same_bits(
     images: ImageArrays,
     tmp_path: Path,
@@ -128,35 +125,26 @@ def test_nets_in_bfloat16_stay_near_those_in_float32(images: ImageArrays, tmp_pa
     assert elbo["bfloat16"] == pytest.approx(elbo["float32"], rel=1e-2)
 
 
-def test_training_raises_the_bound(images: ImageArrays, tmp_path: Path) -> None:
-    settings = TRAIN.model_copy(update={"epochs": 12, "learning_rate": 5e-3})
-    trained, _ = run(images, tmp_path / "long", settings=settings)
-    elbo = [row["val_elbo"] for row in trained.history]
-    assert elbo[-1] > elbo[0] + 10
-
-
-def test_the_history_is_wide_and_the_metrics_are_its_last_line(
+def test_training_raises_the_bound_and_keeps_its_history(
     images: ImageArrays, tmp_path: Path
 ) -> None:
-    trained, _ = run(images, tmp_path / "a")
+    settings = TRAIN.model_copy(update={"epochs": 12, "learning_rate": 5e-3})
+    trained, _ = run(images, tmp_path / "long", settings=settings)
     trained.save(tmp_path / "model")
     history = pd.read_csv(tmp_path / "model" / "history.csv")
-    assert list(history["epoch"]) == [1, 2, 3, 4]
-    last = history.iloc[-1]
+    assert list(history["epoch"]) == list(range(1, 13))
+    assert history["val_elbo"].iloc[-1] > history["val_elbo"].iloc[0] + 10
     metrics = trained.metrics
-    assert metrics["val_elbo"] == pytest.approx(last["val_elbo"])
+    assert metrics["val_elbo"] == pytest.approx(history["val_elbo"].iloc[-1])
     assert metrics["val_elbo"] == pytest.approx(-metrics["val_reconstruction"] - metrics["val_kl"])
     assert metrics["val_psnr"] == pytest.approx(10 * np.log10(1 / metrics["val_mse"]))
 
 
-def test_the_histories_of_several_seeds_are_averaged(images: ImageArrays, tmp_path: Path) -> None:
-    histories = [run(images, tmp_path / f"{seed}", seed=seed)[0].history for seed in (3, 4)]
+def test_the_histories_of_several_seeds_are_averaged(tmp_path: Path) -> None:
+    histories = [[{"epoch": 1, "val_kl": 2.0 * i}, {"epoch": 2, "val_kl": i}] for i in (1.0, 2.0)]
     training.write_history(histories, tmp_path / "r" / "history.csv")
     means = pd.read_csv(tmp_path / "r" / "history.csv")
-    each = [history[1]["val_kl"] for history in histories]
-    assert each[0] != each[1]
-    assert means["val_kl"][1] == pytest.approx(sum(each) / 2)
-    assert list(means["epoch"]) == [1, 2, 3, 4]
+    assert means.to_dict("list") == {"epoch": [1, 2], "val_kl": [3.0, 1.5]}
 
 
 @pytest.mark.parametrize(
@@ -167,13 +155,6 @@ def test_few_images_are_passed_over_more_often(min_steps: int, epochs: int) -> N
     settings = TRAIN.model_copy(update={"min_steps": min_steps})
     assert training.epochs_of(70, settings) == epochs
     assert training.epochs_of(70_000, settings) == 4
-
-
-def test_the_schedule_ends_with_the_last_of_min_steps(images: ImageArrays, tmp_path: Path) -> None:
-    settings = TRAIN.model_copy(update={"min_steps": 28})
-    trained, _ = run(images, tmp_path / "a", settings=settings)
-    assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4, 5, 6]
-    assert trained.history[-1]["learning_rate"] < 0.02 * TRAIN.learning_rate
 
 
 def test_a_point_posterior_is_trained_on_the_distortion_alone(
@@ -204,29 +185,23 @@ def test_free_bits_keep_dimensions_from_collapsing(images: ImageArrays, tmp_path
     assert kl[0.5] > 1.0
 
 
-@pytest.mark.parametrize("bad_epoch", [0, 2])
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
-    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad_epoch: int
+    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "cut"
-    if bad_epoch:
-        with pytest.raises(Stopped):
-            run(images, folder, stop_after=bad_epoch)
-    before = (folder / "state.pt").read_bytes() if bad_epoch else None
+    with pytest.raises(Stopped):
+        run(images, tmp_path, stop_after=2)
+    before = (tmp_path / "state.pt").read_bytes()
+    elbo_terms = training.elbo_terms
 
     def spoilt(vae: VAE, *arguments: object) -> object:
         terms = elbo_terms(vae, *arguments)
         terms.log_likelihood.mul_(float("nan"))
         return terms
 
-    elbo_terms = training.elbo_terms
     monkeypatch.setattr(training, "elbo_terms", spoilt)
-    with pytest.raises(
-        UserError, match=rf"NaN or infinite in epoch {bad_epoch + 1}, between steps 1 "
-    ):
-        run(images, folder)
-    after = (folder / "state.pt").read_bytes() if bad_epoch else None
-    assert before == after
+    with pytest.raises(UserError, match=r"NaN or infinite in epoch 3, between steps 1 .*is kept"):
+        run(images, tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == before
 
 
 def test_weights_that_give_no_finite_bound_are_no_checkpoint(

@@ -31,20 +31,22 @@ def test_the_constant_schedule_is_constant() -> None:
     assert rates == {settings.learning_rate}
 
 
-def test_the_kl_weight_grows_linearly_to_beta() -> None:
-    objective = OBJECTIVE.model_copy(update={"beta": 4.0, "kl_warmup_epochs": 2.0})
-    assert optimisers.beta_at(0.0, 10, objective) == 0.0
-    assert optimisers.beta_at(0.5, 10, objective) == pytest.approx(1.0)
-    assert optimisers.beta_at(2.0, 10, objective) == 4.0
-    assert optimisers.beta_at(9.0, 10, objective) == 4.0
+@pytest.mark.parametrize(
+    ("cycles", "weights"),
+    [
+        (1, [0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]),
+        (2, [0.0, 1.0, 2.0, 3.0, 4.0] * 2),
+    ],
+)
+def test_the_kl_weight_grows_linearly_to_beta_in_each_cycle(
+    cycles: int, weights: list[float]
+) -> None:
+    change = {"beta": 4.0, "kl_warmup_epochs": 4.0, "kl_cycles": cycles}
+    objective = OBJECTIVE.model_copy(update=change)
+    assert [optimisers.beta_at(epoch, 10, objective) for epoch in range(10)] == weights
+    assert optimisers.beta_at(0.5, 10, objective) == 0.5
     at_once = OBJECTIVE.model_copy(update={"kl_warmup_epochs": 0.0})
     assert optimisers.beta_at(0.0, 10, at_once) == 1.0
-
-
-def test_the_kl_weight_starts_again_in_each_cycle() -> None:
-    objective = OBJECTIVE.model_copy(update={"beta": 4.0, "kl_warmup_epochs": 2.0, "kl_cycles": 2})
-    weights = [optimisers.beta_at(epoch, 10, objective) for epoch in range(10)]
-    assert weights == [0.0, 2.0, 4.0, 4.0, 4.0] * 2
 
 
 def test_muon_moves_a_matrix_as_far_in_every_direction() -> None:

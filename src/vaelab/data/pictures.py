@@ -14,9 +14,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import IO, Literal, NamedTuple, cast
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -46,68 +46,56 @@ UNREADABLE = (
 )
 
 
-class Files(Protocol):
-    """Files by name, such as `train/cat/1.jpg`."""
+Reader = Callable[[str], bytes]
+
+
+class Files(NamedTuple):
+    """Files by name, such as `train/cat/1.jpg`, and what opens a reader of them."""
 
     names: list[str]  # in the order in which they are quickest to read
+    reader: Callable[[], AbstractContextManager[Reader]]
 
-    def reader(self) -> AbstractContextManager[Callable[[str], bytes]]: ...
+
+def folder_files(path: Path) -> Files:
+    names = []
+    seen = set()  # a link may lead back to a folder above it
+    for folder, subfolders, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders.sort()
+        names += [(Path(folder) / name).relative_to(path).as_posix() for name in files]
+    return Files(sorted(names), lambda: nullcontext(lambda name: (path / name).read_bytes()))
 
 
-class FolderFiles:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.names = []
-        seen = set()  # a link may lead back to a folder above it
-        for folder, subfolders, files in os.walk(path, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:
-                subfolders.clear()
-                continue
-            seen.add(real)
-            subfolders.sort()
-            self.names += [(Path(folder) / name).relative_to(path).as_posix() for name in files]
-        self.names.sort()
+def zip_files(path: Path) -> Files:
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    if any(member.flag_bits & 1 for member in members):
+        raise UserError(f"{path} is locked with a password; unlock it first")
+    members.sort(key=lambda member: member.header_offset)
+    by_name = {member.filename.replace("\\", "/"): member for member in members}
 
     @contextmanager
-    def reader(self) -> Iterator[Callable[[str], bytes]]:
-        yield lambda name: (self.path / name).read_bytes()
-
-
-class ZipFiles:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def reader() -> Iterator[Reader]:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-        if any(member.flag_bits & 1 for member in members):
-            raise UserError(f"{path} is locked with a password; unlock it first")
-        members.sort(key=lambda member: member.header_offset)
-        self._members = {member.filename.replace("\\", "/"): member for member in members}
-        self.names = list(self._members)
+            yield lambda name: archive.read(by_name[name])
+
+    return Files(list(by_name), reader)
+
+
+def tar_files(path: Path) -> Files:
+    with tarfile.open(path) as archive:
+        by_name = {member.name: member for member in archive if member.isreg()}
 
     @contextmanager
-    def reader(self) -> Iterator[Callable[[str], bytes]]:
-        with zipfile.ZipFile(self.path) as archive:
-            yield lambda name: archive.read(self._members[name])
-
-
-class TarFiles:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def reader() -> Iterator[Reader]:
         with tarfile.open(path) as archive:
-            self._members = {member.name: member for member in archive if member.isreg()}
-        self.names = list(self._members)
+            yield lambda name: cast("IO[bytes]", archive.extractfile(by_name[name])).read()
 
-    @contextmanager
-    def reader(self) -> Iterator[Callable[[str], bytes]]:
-        with tarfile.open(self.path) as archive:
-
-            def read(name: str) -> bytes:
-                file = archive.extractfile(self._members[name])
-                assert file is not None
-                return file.read()
-
-            yield read
+    return Files(list(by_name), reader)
 
 
 def open_files(path: Path) -> Files:
@@ -116,12 +104,12 @@ def open_files(path: Path) -> Files:
     Raises UserError where it is none of these, or a broken archive.
     """
     if path.is_dir():
-        return FolderFiles(path)
+        return folder_files(path)
     try:
         if zipfile.is_zipfile(path):
-            return ZipFiles(path)
+            return zip_files(path)
         if tarfile.is_tarfile(path):
-            return TarFiles(path)
+            return tar_files(path)
     except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     raise UserError(f"{path} is neither a folder nor a zip nor a tar archive")
@@ -149,10 +137,8 @@ def read_pictures(
         try:
             with Image.open(io.BytesIO(data)) as image:
                 images[index] = to_array(image, size, channels, crop)
-        except UnidentifiedImageError:
-            broken[index] = "not a picture"
         except UNREADABLE as error:
-            broken[index] = " ".join(str(error).split())
+            broken[index] = _reason(error)
 
     with (
         files.reader() as read,
@@ -161,14 +147,13 @@ def read_pictures(
     ):
         for start in range(0, len(order), BATCH):
             batch = {}
-            some = order[start : start + BATCH]
-            for index in some:
+            for index in order[start : start + BATCH]:
                 try:
                     batch[index] = read(names[index])
                 except UNREADABLE as error:
-                    broken[index] = " ".join(str(error).split())
+                    broken[index] = _reason(error)
             list(pool.map(decode, batch.keys(), batch.values()))
-            progress.update(len(some))
+            progress.update(BATCH)
 
     for index in sorted(broken):
         log.warning("%s cannot be read and is left out: %s", names[index], broken[index])
@@ -193,10 +178,15 @@ def read_picture(path: str | Path, shape: tuple[int, int, int]) -> UInt8Array:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; name one picture") from None
     except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: there is no such home folder
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        if isinstance(error, EOFError) or "truncated" in reason.lower():
-            reason = "the file is cut short"
-        raise UserError(f"{path} cannot be read: {reason}") from None
+        raise UserError(f"{path} cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture"
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    cut = isinstance(error, EOFError) or "truncated" in reason.lower()
+    return "the file is cut short" if cut else reason
 
 
 def to_array(

@@ -8,6 +8,7 @@ trains much worse (docs/method.md has the figures), and the comparison would be 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 import torch
 from torch import Tensor, nn
@@ -86,11 +87,8 @@ def configure(model: ModelSettings, shape: tuple[int, int, int]) -> VAEConfig:
 
     with torch.device("meta"):  # counts without making weights
         wanted = conv.build(conv.configure(model, shape)).parameter_count()
-        low, high = 1, WIDEST
-        while low < high:  # the first width with at least as many
-            middle = (low + high) // 2
-            low, high = (low, middle) if excess(middle) >= 0 else (middle + 1, high)
-        width = min((low, max(low - 1, 1)), key=lambda each: abs(excess(each)))
+        at_least = bisect_left(range(WIDEST), 0, lo=1, key=excess)  # the first with as many
+        width = min((at_least, max(at_least - 1, 1)), key=lambda each: abs(excess(each)))
         share = excess(width) / wanted
     if abs(share) > TOLERANCE:
         raise UserError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +79,10 @@ def _readable(folder: Path) -> Iterator[None]:
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         if lacks_memory(error):
             raise
-        reason, remedy = _reason(error), _remedy(folder)
-        raise UserError(f"{folder} holds no readable model ({reason}); {remedy}") from None
+        raise UserError(
+            f"{folder} holds no readable model ({_reason(error)}); `dvc repro` makes those of "
+            "params.yaml, in folders such as models/shapes/conv"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
@@ -93,12 +93,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError | SafetensorError):
         return " ".join(str(error).split())
     return f"{CONFIG} and {WEIGHTS} do not fit together"
-
-
-def _remedy(folder: Path) -> str:
-    """The command that makes the model, where a stage's output is in such a place."""
-    place = Path(os.path.abspath(folder)).as_posix()
-    output = re.search(r"/models/([^/]+)/([^/]+)(/seed_\d+)?$", place)
-    if output and output[2] in ARCHITECTURES:
-        return f"`dvc repro train_{output[2]}@{output[1]}` makes it"
-    return "name a folder such as models/shapes/conv"

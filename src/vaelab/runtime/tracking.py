@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from vaelab.data.arrays import Meta
 from vaelab.runtime import repository
@@ -89,9 +88,18 @@ def run(
     with _readable_errors():
         client, experiment_id = _open_experiment(settings.dataset)
         tags = _tags(stage, settings, model, seed)
-        run_id = (resume and _reopen(client, experiment_id, resume, tags)) or _create(
-            client, experiment_id, settings, meta, name, tags
-        )
+        if resume and client.search_runs([experiment_id], f"attributes.run_id = '{resume}'"):
+            run_id = resume
+            client.update_run(run_id, status="RUNNING")
+            for key, value in tags.items():
+                client.set_tag(run_id, key, value)
+        else:
+            run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+            params = [Param(key, str(value)) for key, value in settings.flat().items()]
+            client.log_batch(run_id, params=params)
+            client.log_inputs(
+                run_id, [_images(meta, "evaluation" if model is None else "training")]
+            )
     try:
         with _readable_errors():
             yield Run(client, run_id)
@@ -110,17 +118,15 @@ def _tags(
 
     With several seeds the ids stand in the seeds' order.
     """
-    commit = _commit()
     tags = {
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": f"src/stages/{stage}.py",
-        "mlflow.source.git.commit": commit,
+        "mlflow.source.git.commit": _commit(),
         "stage": stage,
         "dataset": settings.dataset,
         "model": model,
         "seed": None if seed is None else str(seed),
         "dvc_exp": os.environ.get("DVC_EXP_NAME"),
-        "commit": commit,
     }
     if model is None:
         folders = sorted(each for each in settings.models_dir.glob("*") if each.is_dir())
@@ -139,71 +145,40 @@ def _commit() -> str | None:
     return None
 
 
-def _create(
-    client: MlflowClient,
-    experiment_id: str,
-    settings: DatasetSettings,
-    meta: Meta,
-    name: str,
-    tags: dict[str, str],
-) -> str:
-    run_id: str = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-    params = [Param(key, str(value)) for key, value in settings.flat().items()]
-    client.log_batch(run_id, params=params)
-    images = Dataset(
+def _images(meta: Meta, context: str) -> DatasetInput:
+    dataset = Dataset(
         name=meta.name,
         digest=meta.digest[:DIGEST_LENGTH],
         source_type="local",
         source=json.dumps(meta.source),
         profile=json.dumps({"shape": meta.shape, **meta.counts}),
     )
-    context = "training" if "model" in tags else "evaluation"
-    client.log_inputs(run_id, [DatasetInput(images, [InputTag("mlflow.data.context", context)])])
-    return run_id
-
-
-def _reopen(
-    client: MlflowClient, experiment_id: str, run_id: str, tags: dict[str, str]
-) -> str | None:
-    """Set the run going again, as this process's; None where the store does not have it."""
-    if not client.search_runs([experiment_id], f"attributes.run_id = '{run_id}'"):
-        return None
-    client.update_run(run_id, status="RUNNING")
-    for key, value in tags.items():
-        client.set_tag(run_id, key, value)
-    return run_id
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
 # --- which run trained which weights -------------------------------------------------------------
 
 
-def remember(run: Run, weights: Path, clock: Mapping[str, float]) -> None:
-    """Note the run that trained these weights, and the wall-clock time that it took.
+def remember(run: Run, weights: Path) -> None:
+    """Note the run that trained these weights.
 
     The note is known by the weights' own bytes and lies outside of DVC's outputs and of git: it
     differs from run to run and from machine to machine where the weights are the same.
     """
     note = _note_of(weights)
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"mlflow_run_id": run.id, **clock}) + "\n")
-
-
-def training_of(weights: Path) -> dict[str, Any] | None:
-    """What `remember` noted: `mlflow_run_id`, `seconds`, `images_per_second`; None if nothing."""
-    note = _note_of(weights)
-    return json.loads(note.read_text()) if note.is_file() else None
+    note.write_text(run.id)
 
 
 def _note_of(weights: Path) -> Path:
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return repository.kept() / "trained" / f"{digest[:32]}.json"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return repository.kept() / "trained" / digest[:32]
 
 
 def _training_runs(folder: Path) -> str | None:
     weights = sorted(folder.glob("seed_*/*.safetensors"), key=lambda file: (len(str(file)), file))
-    known = [found for each in weights if (found := training_of(each))]
-    return ", ".join(each["mlflow_run_id"] for each in known) or None
+    notes = [note for each in weights if (note := _note_of(each)).is_file()]
+    return ", ".join(note.read_text() for note in notes) or None
 
 
 # --- the store -----------------------------------------------------------------------------------

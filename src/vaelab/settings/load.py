@@ -8,14 +8,15 @@ with one line that names the key, its value and what is allowed.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from reprlib import repr as short
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from vaelab.runtime.errors import UserError
 from vaelab.settings.compare import CompareSettings
@@ -25,15 +26,6 @@ from vaelab.settings.interpolate import InterpolateSettings
 from vaelab.settings.latent_explore import LatentExploreSettings
 from vaelab.settings.model import ModelSettings
 from vaelab.settings.training import ObjectiveSettings, TrainSettings
-
-
-def _free_name(name: str) -> str:
-    if name == "downloads" or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise ValueError(
-            f"{name!r} cannot be a data set's name; use small letters, digits, '-' and '_' "
-            "(and not 'downloads', which is the archives' folder)"
-        )
-    return name
 
 
 class Sections(Section):
@@ -66,9 +58,23 @@ class Sections(Section):
 class Settings(Sections):
     """The whole of params.yaml."""
 
-    datasets: Annotated[
-        dict[Annotated[str, AfterValidator(_free_name)], Recipe], Field(min_length=1)
-    ]
+    datasets: Annotated[dict[str, Recipe], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names(self) -> Settings:
+        for name, recipe in self.datasets.items():
+            if name == "downloads" or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+                raise ValueError(
+                    f"datasets: {name!r} cannot be a data set's name; use small letters, digits, "
+                    "'-' and '_' (and not 'downloads', which is the archives' folder)"
+                )
+            path, output = getattr(recipe, "path", None), Path("data", name).resolve()
+            if path and Path(os.path.expanduser(path)).resolve().is_relative_to(output):
+                raise ValueError(
+                    f"datasets.{name}.path is {path}, where this data set is written and which "
+                    "DVC empties first; move the pictures, or rename the data set"
+                )
+        return self
 
     def of(self, dataset: str) -> DatasetSettings:
         """The settings of one data set's stages: the file's, with the recipe's own before them.
@@ -197,54 +203,20 @@ def load_settings(path: str | Path = "params.yaml") -> Settings:
     return settings
 
 
-SOURCES = [
-    source
-    for recipe in get_args(get_args(Recipe)[0])
-    for source in get_args(recipe.model_fields["source"].annotation)
-]
-
-
-def _explain(error: ValidationError, section: str = "") -> str:
+def _explain(error: ValidationError, section: str) -> str:
     """The first of pydantic's complaints as one line, in the file's own terms.
 
     section: where in the file the settings stand that were refused, such as "datasets.mine".
     """
     complaints = error.errors(include_url=False)
-    first = min(complaints, key=lambda complaint: complaint["type"] != "unknown")
-    where = [str(part) for part in first["loc"]]
+    first = complaints[0]
+    where = [str(part) for part in first["loc"] if part != "[key]"]
     if where[:1] == ["datasets"]:
         del where[2:3]  # pydantic's mark of the recipe's kind
     key = ".".join(filter(None, [section, *where]))
-    value, context = first["input"], first.get("ctx", {})
-    found = f"{key} is {short(value)}; allowed:"
-    match first["type"]:
-        case "unknown":
-            text = f"{key}.{first['msg']}".removeprefix(".")
-        case "missing":
-            text = f"{key} is missing"
-        case "union_tag_not_found":
-            text = f"{key}.source is missing; allowed: {', '.join(SOURCES)}"
-        case "union_tag_invalid":
-            text = f"{key}.source is {value['source']!r}; allowed: {', '.join(SOURCES)}"
-        case "value_error" if first["loc"][-1:] == ("[key]",):
-            text = f"datasets: {context['error']}"
-        case "value_error" if isinstance(value, Mapping):  # of a section as a whole
-            text = ": ".join(filter(None, [key, str(context["error"])]))
-        case "value_error":
-            text = f"{found} {context['error']}"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            text = f"{found} a mapping of names to values"
-        case "too_short":
-            text = f"{found} {context['min_length']} or more"
-        case "too_long":
-            text = f"{found} {context['max_length']} or fewer"
-        case _:
-            rule = (
-                first["msg"]
-                .removeprefix("Input should be ")
-                .replace("valid integer", "whole number")
-            )
-            text = (
-                f"{found} {rule.replace('a valid boolean', 'true or false').replace('valid ', '')}"
-            )
+    rule = re.sub(r"^(Value error, |Input should be |\w+ should have )", "", first["msg"])
+    if isinstance(first["input"], Mapping):  # what is wrong is not one value
+        text = ": ".join(filter(None, [key, rule]))
+    else:
+        text = f"{key} is {short(first['input'])}; allowed: {rule}"
     return f"{text} (and {len(complaints) - 1} more)" if len(complaints) > 1 else text

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import textwrap
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import NoReturn
 
 import requests
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
 from vaelab.runtime import repository
 from vaelab.runtime.errors import UserError
@@ -26,7 +27,7 @@ from vaelab.runtime.progress import bar
 
 log = logging.getLogger("vaelab")
 
-ATTEMPTS = 4  # in a row without a byte of progress
+ATTEMPTS = 5
 BACKOFF = 1.0  # seconds before the second attempt, doubled before each one after
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 TRY_AGAIN = {408, 416, 429, 500, 502, 503, 504}
@@ -38,7 +39,7 @@ class _Refused(Exception):
     """The file is not to be had; the message says why."""
 
 
-class _Broken(Exception):
+class _Broken(_Refused):
     """The transfer stopped short; another attempt may go on."""
 
 
@@ -125,23 +126,20 @@ def _download(url: str, target: Path, checksum: str | None) -> str:
 
 
 def _over_http(url: str, part: Path, *, resume: bool) -> None:
-    """Bring `part` to its full length, in as many attempts as keep making progress."""
-    best, failures = _size(part), 0
-    while True:
+    """Bring `part` to its full length, in as many attempts as it takes and ATTEMPTS allows."""
+    for attempt in range(ATTEMPTS):
         try:
             return _transfer(url, part, resume=resume)
         except _Broken as error:
-            failures = 1 if _size(part) > best else failures + 1
-            best = max(best, _size(part))
-            if failures >= ATTEMPTS:
-                raise _Refused(f"{error} ({ATTEMPTS} attempts)") from None
+            if attempt == ATTEMPTS - 1:
+                raise
             log.info("%s: %s; trying again", part.stem, error)
-            time.sleep(BACKOFF * 2 ** (failures - 1))
+            time.sleep(BACKOFF * 2**attempt)
 
 
 def _transfer(url: str, part: Path, *, resume: bool) -> None:
     """One attempt. Raises _Broken where another is worth it, _Refused where none is."""
-    start = _size(part) if resume else 0
+    start = part.stat().st_size if resume and part.exists() else 0
     headers = {"Accept-Encoding": "identity"}  # the bytes as they are, so that lengths agree
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -150,10 +148,8 @@ def _transfer(url: str, part: Path, *, resume: bool) -> None:
             if response.status_code == 416:  # what is there is not the beginning of the file
                 part.unlink()
             if not response.ok:
-                again = response.status_code in TRY_AGAIN
-                raise (_Broken if again else _Refused)(
-                    f"HTTP {response.status_code} {response.reason}"
-                )
+                kind = _Broken if response.status_code in TRY_AGAIN else _Refused
+                raise kind(f"HTTP {response.status_code} {response.reason}")
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise _Refused(WEB_PAGE)
             if response.status_code != 206:  # the server begins anew
@@ -164,25 +160,12 @@ def _transfer(url: str, part: Path, *, resume: bool) -> None:
                 for piece in response.raw.stream(PIECE, decode_content=False):
                     file.write(piece)
                     moving.update(len(piece))
-    except (requests.RequestException, HTTPError) as error:
-        raise _told(error) from None
-
-
-def _told(error: requests.RequestException | HTTPError) -> _Broken | _Refused:
-    """A connection that failed, in plain words. HTTPError is urllib3's, while the body is read."""
-    if not isinstance(error, (requests.ConnectionError, requests.Timeout, HTTPError)):
-        return _Refused(_one_line(error))
-    inner = error.args[0] if error.args else error
-    match getattr(inner, "reason", inner):
-        case NameResolutionError():
-            reason = "the host's name cannot be resolved (is there a network?)"
-        case NewConnectionError() as cause:
-            reason = f"the host cannot be reached ({str(cause).rsplit(': ', 1)[-1]})"
-        case _ if isinstance(error, requests.Timeout):
-            reason = "the host does not answer"
-        case cause:
-            reason = f"the connection broke ({_one_line(cause)})"
-    return _Broken(reason)
+    except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
+        inner = error.args[0] if error.args else error
+        reason = str(getattr(inner, "reason", inner))
+        raise _Broken(_one_line(re.sub(r"^HTTPS?Connection\w*\(.*?\): ", "", reason))) from None
+    except requests.RequestException as error:
+        raise _Refused(_one_line(error)) from None
 
 
 def _from_google_drive(url: str, part: Path) -> None:
@@ -214,10 +197,6 @@ def _from_google_drive(url: str, part: Path) -> None:
 
 def _progress(part: Path, total: int) -> tqdm[NoReturn]:
     return bar(total or None, part.stem, "B")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _one_line(error: object) -> str:

@@ -14,13 +14,14 @@ Beside any of them attributes.csv, a row for each picture and a column for each 
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import io
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import pandas as pd
 
 from vaelab.data.arrays import Int64Array, Split, UInt8Array
 from vaelab.data.pictures import Files, open_files, read_pictures
@@ -66,8 +67,15 @@ def open_image_folder(recipe: ImageFolderRecipe) -> Source:
     def part(classes: dict[str, str]) -> Part:
         names = sorted(classes)
         labels = np.array([class_names.index(classes[name]) for name in names], np.int64)
-        held = np.stack([attributes[name] for name in names]) if attribute_names else None
-        return Part(len(names), _reader(files, names, labels, held, recipe))
+
+        def read(indices: Int64Array) -> Split:
+            wanted = [names[index] for index in indices]
+            size, channels = recipe.image_size, recipe.channels
+            images, kept = read_pictures(files, wanted, size=size, channels=channels)
+            known = np.stack([attributes[wanted[i]] for i in kept]) if attribute_names else None
+            return Split(images, labels[indices[kept]], attributes=known)
+
+        return Part(len(names), read)
 
     return Source(
         part(train), part(test), class_names, archives=archives, attribute_names=attribute_names
@@ -93,7 +101,7 @@ def _locate(recipe: ImageFolderRecipe) -> tuple[Path, dict[str, str]]:
     return path, {path.name: verified(path, checksum)}
 
 
-def _visible_parts(name: str) -> Parts:
+def _visible(name: str) -> Parts:
     """A file's folders and its name; nothing for what is hidden."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
@@ -102,7 +110,7 @@ def _visible_parts(name: str) -> Parts:
 
 def _picture_parts(name: str) -> Parts:
     """A picture's folders and file name; nothing for what is hidden or no picture."""
-    return _visible_parts(name) if PurePosixPath(name).suffix.lower() in SUFFIXES else ()
+    return _visible(name) if PurePosixPath(name).suffix.lower() in SUFFIXES else ()
 
 
 def _without_wrapper(pictures: dict[str, Parts]) -> dict[str, Parts]:
@@ -149,68 +157,36 @@ def _attributes(
 
     pictures: those that need a row. Raises UserError where the file is not as it should be.
     """
-    found = [name for name in files.names if (_visible_parts(name) or ("",))[-1] == ATTRIBUTES]
+    found = sorted(name for name in files.names if (_visible(name) or ("",))[-1] == ATTRIBUTES)
     if not found:
         return [], {}
     if len(found) > 1:
-        raise UserError(f"{path} holds {' and '.join(sorted(found))}; leave one of them")
+        raise UserError(f"{path} holds {' and '.join(found)}; leave one of them")
     where = f"{found[0]} in {path}"
     with files.reader() as read:
-        try:
-            lines = read(found[0]).decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise UserError(f"{where} is not UTF-8; save it as UTF-8") from None
+        content = io.BytesIO(read(found[0]))
     try:
-        header, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row] or [[]]
-    except csv.Error as error:
-        raise UserError(
-            f"{where} is no table ({error}); look for a quote that does not end"
-        ) from None
-    if "file" not in header or len(header) < 2 or len(set(header)) < len(header) or "" in header:
-        raise UserError(
-            f"{where} begins with {','.join(header)!r}; it needs a column `file`, and a column of "
-            "another name for each attribute, between commas"
-        )
-    key = header.index("file")
+        table = pd.read_csv(content, dtype=str, skipinitialspace=True, encoding="utf-8-sig")
+    except ValueError as error:  # of pandas' parser, or text that is not UTF-8
+        raise UserError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
+    table.columns = table.columns.str.strip()
+    if "file" not in table or table.shape[1] < 2:
+        raise UserError(f"{where} needs a column `file`, and a column for each attribute")
     known = {PurePosixPath(name): name for name in files.names if _picture_parts(name)}
-    attributes = {}
-    for row in rows:
-        picture = known.get(PurePosixPath(found[0]).parent / row[key]) if len(row) > key else None
-        values = [ATTRIBUTE_VALUES.get(cell) for cell in row[:key] + row[key + 1 :]]
-        line = f"{where}: the row {','.join(row)!r}"
-        if picture is None:
-            raise UserError(f"{line} names no picture; `file` is a path from that file's folder")
-        if picture in attributes:
-            raise UserError(f"{line} is not the first of its picture; leave one of them")
-        if len(row) != len(header) or None in values:
-            raise UserError(f"{line} needs {len(header) - 1} values beside `file`, each 0 or 1")
-        attributes[picture] = np.array(values, np.uint8)
+    folder = PurePosixPath(found[0]).parent
+    named = table.pop("file").map(lambda name: known.get(folder / str(name).strip()))
+    values = table.apply(lambda column: column.str.strip().map(ATTRIBUTE_VALUES))
+    for wrong, what in (
+        (named.isna(), "names no picture; `file` is a path from that file's folder"),
+        (named.duplicated(), "names a picture that has a row already; leave one of them"),
+        (values.isna().any(axis=1), f"needs {table.shape[1]} values beside `file`, each 0 or 1"),
+    ):
+        if wrong.any():
+            raise UserError(f"{where}: line {int(wrong.argmax()) + 2} {what}")
+    attributes = dict(zip(named.tolist(), values.to_numpy(np.uint8), strict=True))
     if missing := sorted(pictures - attributes.keys()):
         raise UserError(
             f"{where} has no row for {len(missing)} of {len(pictures)} pictures, the first "
             f"{missing[0]}; add them"
         )
-    return [name for name in header if name != "file"], attributes
-
-
-def _reader(
-    files: Files,
-    names: Sequence[str],
-    labels: Int64Array,
-    attributes: UInt8Array | None,
-    recipe: ImageFolderRecipe,
-) -> Callable[[Int64Array], Split]:
-    """labels: (N,); attributes: (N, A) where known; both in the order of the N names."""
-
-    def read(indices: Int64Array) -> Split:
-        images, kept = read_pictures(
-            files,
-            [names[index] for index in indices],
-            size=recipe.image_size,
-            channels=recipe.channels,
-        )
-        found = indices[kept]
-        held = None if attributes is None else attributes[found]
-        return Split(images, labels[found], attributes=held)
-
-    return read
+    return table.columns.tolist(), attributes

@@ -11,16 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from vaelab.data.arrays import Int64Array, Meta, SplitName, save
+from vaelab.data.arrays import Meta, Split, SplitName, save
 from vaelab.runtime.errors import UserError
-from vaelab.settings import (
-    OVERRIDES,
-    DatasetSettings,
-    ImageFolderRecipe,
-    Recipe,
-    ShapesRecipe,
-    TorchvisionRecipe,
-)
+from vaelab.settings import OVERRIDES, DatasetSettings, Recipe, ShapesRecipe, TorchvisionRecipe
 from vaelab.sources.source import FEWEST_IN_SPLIT, Source, held_out, shuffled
 
 
@@ -37,13 +30,11 @@ def prepare(settings: DatasetSettings) -> Meta:
     val_count = held_out(len(chosen), recipe.val_fraction)
     test = shuffled(source.test.count, recipe.seed, "test")[:limit]
 
-    parts = {"train": source.train, "val": source.train, "test": source.test}
-    indices: dict[SplitName, Int64Array] = {
-        "train": chosen[val_count:],
-        "val": chosen[:val_count],
-        "test": test,
+    splits: dict[SplitName, Split] = {
+        "train": source.train.read(np.sort(chosen[val_count:])),
+        "val": source.train.read(np.sort(chosen[:val_count])),
+        "test": source.test.read(np.sort(test)),
     }
-    splits = {name: parts[name].read(np.sort(index)) for name, index in indices.items()}
     for name, split in splits.items():
         if len(split) < FEWEST_IN_SPLIT:
             knobs = ("count", "limit", "val_fraction", "test_fraction")
@@ -77,7 +68,6 @@ def open_source(recipe: Recipe) -> Source:
         from vaelab.sources.torchvision_sets import open_torchvision_set
 
         return open_torchvision_set(recipe)
-    assert isinstance(recipe, ImageFolderRecipe)
     from vaelab.sources.image_folder import open_image_folder
 
     return open_image_folder(recipe)

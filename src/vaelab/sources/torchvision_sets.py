@@ -6,7 +6,7 @@ its class would have put it, so that the class finds it whole and fetches nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from PIL import Image
 from torchvision import datasets
 
 from vaelab.data.arrays import Int64Array, Split, UInt8Array
-from vaelab.data.pictures import Channels, ZipFiles, read_pictures, to_array
+from vaelab.data.pictures import Channels, read_pictures, to_array, zip_files
 from vaelab.settings import TorchvisionRecipe
 from vaelab.sources.fetch import downloads_dir, fetch
 from vaelab.sources.source import Part, Source
@@ -25,25 +25,21 @@ CELEBA_SIZE = 64  # where the recipe names none: as published, the pictures are 
 CELEBA_CROP = 148  # of 178×218 pixels: the face, without much of what is around it
 CELEBA_ATTRIBUTE = "Smiling"
 
-
-class _Archive(NamedTuple):
-    url: str
-    md5: str
-    path: str  # below the set's folder of downloads
+Archive = tuple[str, str, str]  # address, MD5, path below the set's folder of downloads
 
 
-class _Opened(NamedTuple):
+class Opened(NamedTuple):
     part: Part
     class_names: list[str]
-    attribute_names: Sequence[str] = ()
+    attribute_names: list[str]
 
 
-class _Set(NamedTuple):
+class Set(NamedTuple):
     """How one of torchvision's classes is fetched and read."""
 
     dataset: Any
-    archives: Callable[[Any], list[_Archive]]
-    part: Callable[[Any, Path, bool, int | None], _Opened]
+    archives: Callable[[Any], list[Archive]]
+    open: Callable[[Any, Path, bool, int | None], Opened]  # class, folder, is train?, image_size
 
 
 def open_torchvision_set(recipe: TorchvisionRecipe) -> Source:
@@ -56,7 +52,7 @@ def open_torchvision_set(recipe: TorchvisionRecipe) -> Source:
     }
     with FileLock(root / ".unpacking.lock"):
         train, test = (
-            chosen.part(chosen.dataset, root, is_train, recipe.image_size)
+            chosen.open(chosen.dataset, root, is_train, recipe.image_size)
             for is_train in (True, False)
         )
     return Source(
@@ -64,70 +60,45 @@ def open_torchvision_set(recipe: TorchvisionRecipe) -> Source:
         test.part,
         train.class_names,
         archives=checksums,
-        attribute_names=list(train.attribute_names),
+        attribute_names=train.attribute_names,
     )
 
 
-def _of_arrays(images: UInt8Array, labels: Int64Array, size: int | None) -> Part:
-    """images: (N, C, H, W)."""
+def _of_arrays(images: Any, labels: Any, size: int | None, class_names: list[str]) -> Opened:
+    """images: uint8 (N, C, H, W); labels: (N,)."""
+    labels = np.asarray(labels, np.int64)
 
     def read(indices: Int64Array) -> Split:
-        return Split(_resized(images[indices], size), labels[indices])
+        some = np.ascontiguousarray(images[indices])
+        return Split(
+            some if size in (None, some.shape[2]) else _resized(some, size), labels[indices]
+        )
 
-    return Part(len(images), read)
+    return Opened(Part(len(images), read), class_names, [])
 
 
-def _resized(images: UInt8Array, size: int | None) -> UInt8Array:
+def _resized(images: UInt8Array, size: int) -> UInt8Array:
     """(N, C, H, W) -> (N, C, size, size)"""
-    count, channels, height, width = images.shape
-    if size is None or (height, width) == (size, size):
-        return images
-    kept: Channels = 1 if channels == 1 else 3
-    resized = np.empty((count, channels, size, size), np.uint8)
-    for index, image in enumerate(images):
-        picture = Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0))
-        resized[index] = to_array(picture, size, kept)
-    return resized
+    channels: Channels = 1 if images.shape[1] == 1 else 3
+    pictures = (Image.fromarray(each.transpose(1, 2, 0).squeeze()) for each in images)
+    return np.stack([to_array(picture, size, channels) for picture in pictures])
 
 
-def _cifar_archives(dataset: Any) -> list[_Archive]:
-    return [_Archive(dataset.url, dataset.tgz_md5, dataset.filename)]
-
-
-def _cifar(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
+def _cifar(dataset: Any, root: Path, train: bool, size: int | None) -> Opened:
     opened = dataset(root, train=train, download=True)
-    images = np.ascontiguousarray(opened.data.transpose(0, 3, 1, 2))
-    return _Opened(_of_arrays(images, np.array(opened.targets, np.int64), size), opened.classes)
+    return _of_arrays(opened.data.transpose(0, 3, 1, 2), opened.targets, size, opened.classes)
 
 
-def _mnist_archives(dataset: Any) -> list[_Archive]:
-    return [
-        _Archive(dataset.mirrors[0] + name, md5, f"{dataset.__name__}/raw/{name}")
-        for name, md5 in dataset.resources
-    ]
-
-
-def _mnist(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
+def _mnist(dataset: Any, root: Path, train: bool, size: int | None) -> Opened:
     for unpacked in (root / dataset.__name__ / "raw").glob("*-ubyte"):
         unpacked.unlink()  # the class would take a file that was unpacked in part for whole
     opened = dataset(root, train=train, download=True)
-    images = opened.data.numpy()[:, None]
-    labels = opened.targets.numpy().astype(np.int64)
-    return _Opened(_of_arrays(images, labels, size), opened.classes)
+    return _of_arrays(opened.data.numpy()[:, None], opened.targets, size, opened.classes)
 
 
-def _svhn_archives(dataset: Any) -> list[_Archive]:
-    return [
-        _Archive(url, md5, name)
-        for url, name, md5 in (dataset.split_list["train"], dataset.split_list["test"])
-    ]
-
-
-def _svhn(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
+def _svhn(dataset: Any, root: Path, train: bool, size: int | None) -> Opened:
     opened = dataset(root, split="train" if train else "test")
-    images = np.ascontiguousarray(opened.data)
-    digits = [str(digit) for digit in range(10)]
-    return _Opened(_of_arrays(images, opened.labels, size), digits)
+    return _of_arrays(opened.data, opened.labels, size, [str(digit) for digit in range(10)])
 
 
 class _ZippedCelebA(datasets.CelebA):
@@ -137,41 +108,49 @@ class _ZippedCelebA(datasets.CelebA):
         return True  # `fetch` has verified every file; there is no unpacked folder to look for
 
 
-def _celeba_archives(dataset: Any) -> list[_Archive]:
-    return [
-        _Archive(f"https://drive.google.com/uc?id={key}", md5, f"{dataset.base_folder}/{name}")
-        for key, md5, name in dataset.file_list
-    ]
-
-
-def _celeba(dataset: Any, root: Path, train: bool, size: int | None) -> _Opened:
+def _celeba(dataset: Any, root: Path, train: bool, size: int | None) -> Opened:
     opened = dataset(root, split="train" if train else "test", target_type="attr")
     attributes = opened.attr.numpy().astype(np.uint8)
     attribute_names = opened.attr_names[: attributes.shape[1]]  # the file's header ends in a space
     labels = attributes[:, attribute_names.index(CELEBA_ATTRIBUTE)].astype(np.int64)
-    names = [f"img_align_celeba/{name}" for name in opened.filename]
-    files = ZipFiles(root / dataset.base_folder / "img_align_celeba.zip")
+    names = np.array([f"img_align_celeba/{name}" for name in opened.filename])
+    files = zip_files(root / dataset.base_folder / "img_align_celeba.zip")
 
     def read(indices: Int64Array) -> Split:
         images, kept = read_pictures(
-            files,
-            [names[index] for index in indices],
-            size=size or CELEBA_SIZE,
-            channels=3,
-            crop=CELEBA_CROP,
+            files, names[indices].tolist(), size=size or CELEBA_SIZE, channels=3, crop=CELEBA_CROP
         )
         found = indices[kept]
         return Split(images, labels[found], attributes=attributes[found])
 
     label = CELEBA_ATTRIBUTE.lower()
-    return _Opened(Part(len(names), read), [f"not {label}", label], attribute_names)
+    return Opened(Part(len(names), read), [f"not {label}", label], attribute_names)
+
+
+def _cifar_archives(dataset: Any) -> list[Archive]:
+    return [(dataset.url, dataset.tgz_md5, dataset.filename)]
+
+
+def _mnist_archives(dataset: Any) -> list[Archive]:
+    folder = f"{dataset.__name__}/raw"
+    return [(dataset.mirrors[0] + file, md5, f"{folder}/{file}") for file, md5 in dataset.resources]
+
+
+def _svhn_archives(dataset: Any) -> list[Archive]:
+    files = (dataset.split_list[split] for split in ("train", "test"))
+    return [(url, md5, file) for url, file, md5 in files]
+
+
+def _celeba_archives(dataset: Any) -> list[Archive]:
+    drive, folder = "https://drive.google.com/uc?id=", dataset.base_folder
+    return [(drive + key, md5, f"{folder}/{file}") for key, md5, file in dataset.file_list]
 
 
 SETS = {
-    "cifar10": _Set(datasets.CIFAR10, _cifar_archives, _cifar),
-    "cifar100": _Set(datasets.CIFAR100, _cifar_archives, _cifar),
-    "svhn": _Set(datasets.SVHN, _svhn_archives, _svhn),
-    "mnist": _Set(datasets.MNIST, _mnist_archives, _mnist),
-    "fashion_mnist": _Set(datasets.FashionMNIST, _mnist_archives, _mnist),
-    "celeba": _Set(_ZippedCelebA, _celeba_archives, _celeba),
+    "cifar10": Set(datasets.CIFAR10, _cifar_archives, _cifar),
+    "cifar100": Set(datasets.CIFAR100, _cifar_archives, _cifar),
+    "svhn": Set(datasets.SVHN, _svhn_archives, _svhn),
+    "mnist": Set(datasets.MNIST, _mnist_archives, _mnist),
+    "fashion_mnist": Set(datasets.FashionMNIST, _mnist_archives, _mnist),
+    "celeba": Set(_ZippedCelebA, _celeba_archives, _celeba),
 }

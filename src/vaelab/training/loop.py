@@ -144,7 +144,11 @@ def train(
             }
         )
         on_epoch(finished[-1])
-        log.info("%s", describe(finished[-1], epochs))
+        log.info(
+            f"epoch {number + 1}/{epochs}  train -ELBO {-row['train_elbo']:.1f}  "
+            f"val -ELBO {-val.elbo:.1f} = distortion {val.distortion:.1f} + rate {val.rate:.1f} "
+            f"nats/image  PSNR {val.psnr:.2f} dB  {count / seconds:.0f} images/s"
+        )
 
     seconds = sum(count / epoch.images_per_second for epoch in finished)
     history = [epoch.row for epoch in finished]
@@ -228,17 +232,6 @@ def _batches(pixels: Tensor, order: torch.Generator, settings: TrainSettings) ->
             mirrored = torch.rand(len(batch), generator=order) < 0.5
             batch = torch.where(mirrored.to(batch.device).view(-1, 1, 1, 1), batch.flip(3), batch)
         yield batch
-
-
-def describe(epoch: Epoch, epochs: int) -> str:
-    """An epoch in one line."""
-    row = epoch.row
-    return (
-        f"epoch {epoch.number}/{epochs}  train -ELBO {-row['train_elbo']:.1f}  "
-        f"val -ELBO {-row['val_elbo']:.1f} = distortion {row['val_reconstruction']:.1f} "
-        f"+ rate {row['val_kl']:.1f} nats/image  PSNR {row['val_psnr']:.2f} dB  "
-        f"{epoch.images_per_second:.0f} images/s"
-    )
 
 
 def _generators(

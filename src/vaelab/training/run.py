@@ -26,24 +26,15 @@ def train_architecture(dataset: str, architecture: str) -> None:
     images = ImageArrays.open(settings.data_dir)
     config = nets.configure(architecture, settings.model, images.shape)
     with ExitStack() as stack:
-        checkpoints = [
-            stack.enter_context(
-                checkpoint_of(
-                    decisive(config, images, settings, seed),
-                    f"{dataset}/{architecture}/seed_{seed}",
-                )
-            )
-            for seed in settings.train.seeds
-        ]
-        trained = [
-            _train_seed(config, images, settings, seed, checkpoint)
-            for seed, checkpoint in zip(settings.train.seeds, checkpoints, strict=True)
-        ]
+        checkpoints, trained = [], []
+        for seed in settings.train.seeds:
+            known_by = decisive(config, images, settings, seed)
+            held = checkpoint_of(known_by, f"{dataset}/{architecture}/seed_{seed}")
+            checkpoints.append(stack.enter_context(held))
+            trained.append(_train_seed(config, images, settings, seed, checkpoints[-1]))
         means = pd.DataFrame([each.metrics for each in trained]).mean()
-        write_json(
-            settings.metrics_dir / f"{architecture}.json",
-            {key: float(means[key]) for key in IN_GIT},
-        )
+        figures = {key: float(means[key]) for key in IN_GIT}
+        write_json(settings.metrics_dir / f"{architecture}.json", figures)
         history = settings.report_dir / architecture / HISTORY
         write_history([each.history for each in trained], history)
         for checkpoint in checkpoints:
@@ -104,8 +95,7 @@ def _train_seed(
         )
         folder = seed_dir(settings.model_dir(architecture), seed)
         result.save(folder)
-        clock = {"seconds": result.seconds, "images_per_second": result.images_per_second}
-        tracking.remember(run, folder / WEIGHTS, clock)
+        tracking.remember(run, folder / WEIGHTS)
         run.log_metrics({"seconds": result.seconds, "parameters": vae.parameter_count()})
         run.log_artifact(folder / HISTORY)
     return result
