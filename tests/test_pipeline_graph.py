@@ -15,7 +15,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from vaelab.settings import ARCHITECTURES, load_settings
+from vaelab.settings import ARCHITECTURES, ModelSettings, load_settings
 from vaelab.settings.datasets import SourceRecipe
 
 REPOSITORY = Path(__file__).parents[1]
@@ -131,7 +131,8 @@ def test_a_stage_that_trains_reads_its_own_nets_settings_alone() -> None:
     for name in ARCHITECTURES:
         params = PIPELINE[f"train_{name}"]["do"]["params"]
         assert "model" not in params
-        assert f"model.{name}" in params
+        shared = {key for key in ModelSettings.model_fields if key not in ARCHITECTURES}
+        assert {f"model.{key}" for key in (name, *shared)} <= set(params)
         assert {"datasets.${key}", "objective", "train"} <= set(params)
 
 

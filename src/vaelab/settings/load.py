@@ -132,6 +132,11 @@ class DatasetSettings(Sections):
     def report_dir(self) -> Path:
         return Path("reports") / self.dataset
 
+    def own_values(self) -> dict[str, dict[str, Any]]:
+        """Section -> what the data set's entry has other than the rest of the file."""
+        own = {section: getattr(self.recipe, section) for section in OVERRIDES}
+        return {section: values for section, values in own.items() if values}
+
     def flat(self) -> dict[str, Any]:
         """Every setting under its dotted name in params.yaml, the recipe's under `data.`."""
         tree = self.model_dump(exclude={"dataset": True, "recipe": set(OVERRIDES)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 
 import pandas as pd
@@ -17,6 +18,8 @@ from vaelab.training.loop import HISTORY, Epoch, Trained, train, write_history
 from vaelab.vae.device import select_device, select_precision
 from vaelab.vae.model import WEIGHTS, VAEConfig, seed_dir
 
+log = logging.getLogger("vaelab")
+
 IN_GIT = ("val_elbo", "val_reconstruction", "val_kl", "val_psnr")  # of metrics/D/ARCHITECTURE.json
 
 
@@ -25,6 +28,8 @@ def train_architecture(dataset: str, architecture: str) -> None:
     settings = load_settings().of(dataset)
     images = ImageArrays.open(settings.data_dir)
     config = nets.configure(architecture, settings.model, images.shape)
+    for section, own in settings.own_values().items():
+        log.info("%s has its own %s in params.yaml: %s", dataset, section, own)
     with ExitStack() as stack:
         checkpoints, trained = [], []
         for seed in settings.train.seeds:
