@@ -95,7 +95,6 @@ def test_explore(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.png")} == {
         "encodings.png",
         "radius.png",
-        "plane.png",
     }
     variance = mean(figures, "fc", "variance", "encodings")
     mu = models["fc"].test.mu

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from vaelab.plotting.style import DPI, save
 from vaelab.studies.latent.map_draw import (
@@ -16,10 +15,8 @@ from vaelab.studies.latent.map_draw import (
     Palette,
     Reading,
     draw_encodings,
-    draw_plane,
     draw_radii,
 )
-from vaelab.studies.latent.plane import Plane
 
 RNG = np.random.default_rng(0)
 NAMES = [f"a class of number {i}" for i in range(12)]
@@ -91,16 +88,3 @@ def test_the_largest_classes_have_colours() -> None:
 def test_radii(count: int, tmp_path: Path) -> None:
     figure = draw_radii({"conv": RNG.uniform(1.0, 3.0, count)}, latent_dim=4)
     assert_fits(figure, tmp_path / "radius.png")
-
-
-def test_a_frame_about_each_of_the_three_encodings(tmp_path: Path) -> None:
-    plane = Plane.through(torch.tensor([[0.0, 0.0], [4.0, 0.0], [1.1, 2.0]]))
-    pictures = RNG.integers(0, 256, (81, 3, 8, 8), dtype=np.uint8)
-    points, square = plane.coordinates.numpy(), plane.square(9)
-    figure = draw_plane(pictures[:3], {"conv": pictures}, {"conv": points}, {"conv": square})
-    axes = figure.subfigs[1].axes[0]
-    frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    centres = {(round(x, 3), round(y, 3)) for x, y in (frame.get_center() for frame in frames)}
-    assert centres == {(0.0, 0.0), (4.0, 0.0), (1.1, 2.0)}
-    assert [text.get_text() for text in axes.texts] == ["A", "B", "C"]
-    assert_fits(figure, tmp_path / "plane.png")

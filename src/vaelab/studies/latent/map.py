@@ -19,16 +19,13 @@ from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent import Found, map_draw
 from vaelab.studies.latent.encoded import Encoded
 from vaelab.studies.latent.map_draw import EncodingMap, Reading
-from vaelab.studies.latent.plane import Plane
 from vaelab.studies.latent.prior_fit import prior_fit
 from vaelab.studies.latent.readout import factor_targets, linear_readout
-from vaelab.vae.inference import decode
 from vaelab.vae.objective import kl_to_standard_normal
 
 PERPLEXITY = 30.0  # of t-SNE, with three times as many images or more
 FEWEST = 16  # images that t-SNE is shown: its perplexity is then 5
 START = 1e-4  # standard deviation of t-SNE's first component when it begins
-PLANE_SIDE = 9
 
 
 def explore(
@@ -37,7 +34,7 @@ def explore(
     settings: LatentExploreSettings,
     folder: Path,
 ) -> Found:
-    """Draws encodings.png, radius.png and plane.png.
+    """Draws encodings.png and radius.png.
 
     Figures have the source `encodings`; `map_r2` has the name of what is read from the components.
     """
@@ -71,7 +68,6 @@ def explore(
     drawn = map_draw.draw_encodings(maps, labels.numpy(), images.meta.class_names)
     save(drawn, folder / "encodings.png")
     save(map_draw.draw_radii(radii, first.vae.latent_dim), folder / "radius.png")
-    draw_plane(models, images, rows[torch.arange(3) % len(rows)], folder)
     prior = torch.randn(first.test.mu.shape, generator=generator())
     facts = {
         "images": len(images.test),
@@ -95,20 +91,6 @@ def mapped_rows(count: int, most: int, seed: int) -> Tensor:
     All models are mapped by the same images.
     """
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most]
-
-
-def draw_plane(
-    models: Mapping[str, Encoded], images: ImageArrays, three: Tensor, folder: Path
-) -> None:
-    """three: (3,), numbers of the test images that the plane goes through."""
-    planes = {model: Plane.through(encoded.test.mu[three]) for model, encoded in models.items()}
-    grids = {
-        model: decode(models[model].vae, plane.grid(PLANE_SIDE)) for model, plane in planes.items()
-    }
-    points = {model: plane.coordinates.numpy() for model, plane in planes.items()}
-    squares = {model: plane.square(PLANE_SIDE) for model, plane in planes.items()}
-    originals = images.test.images[three.numpy()]
-    save(map_draw.draw_plane(originals, grids, points, squares), folder / "plane.png")
 
 
 # --- what the map shows --------------------------------------------------------------------------
