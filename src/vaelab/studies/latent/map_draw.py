@@ -155,12 +155,11 @@ def draw_radii(radii: Mapping[str, Array], latent_dim: int) -> Figure:
     figure = new_figure(3.2)
     axes = figure.subplots()
     for model, r in radii.items():
-        colour, sd = COLOURS[model], r.std(ddof=1) if len(r) > 1 else 0.0
+        sd = r.std(ddof=1) if len(r) > 1 else 0.0
         name = f"{NAMES[model]}: {r.mean():.1f} ± {sd:.1f}"
-        axes.hist(r, edges.tolist(), density=True, color=colour, alpha=0.25)
-        axes.hist(
-            r, edges.tolist(), density=True, color=colour, histtype="step", lw=1.5, label=name
-        )
+        shared: dict[str, Any] = {"bins": edges.tolist(), "density": True, "color": COLOURS[model]}
+        axes.hist(r, **shared, alpha=0.25)
+        axes.hist(r, **shared, histtype="step", lw=1.5, label=name)
     name = f"N(0, I): {prior.mean():.1f} ± {prior.std():.1f}"
     axes.plot(line, prior.pdf(line), color="black", linewidth=1.5, label=name)
     axes.set_xlabel("|z| of a draw of q(z|x), in units of z")

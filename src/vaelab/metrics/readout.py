@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from vaelab.data.factors import CIRCULAR, KINDS, SYMMETRY
-from vaelab.metrics.disentanglement import linear_readout
 
 
 def turns(names: Sequence[str], factors: Tensor) -> dict[str, Tensor]:
@@ -51,3 +50,30 @@ def read_factors(
     """`linear_readout` of each factor. mu: (N, latent_dim); factors: (N, F), named by `names`."""
     fitted, scored = (factor_targets(names, factors) for factors in (train_factors, test_factors))
     return {name: linear_readout(train_mu, fitted[name], test_mu, scored[name]) for name in fitted}
+
+
+def linear_readout(
+    train_mu: Tensor, train_targets: Tensor, test_mu: Tensor, test_targets: Tensor
+) -> float | None:
+    """R² on test encodings of a ridge regression (penalty 1) from mu to the targets.
+
+    mu: (N, latent_dim); targets: (N, T), the T columns scored together. 1 is perfect, 0 no better
+    than the mean, below 0 worse; None where the test targets do not vary.
+    """
+    from sklearn.linear_model import Ridge
+
+    ridge = Ridge(alpha=1.0).fit(train_mu.double().numpy(), train_targets.double().numpy())
+    predictions = torch.from_numpy(ridge.predict(test_mu.double().numpy()))
+    return r_squared(predictions.reshape(test_targets.shape), test_targets)
+
+
+def r_squared(predictions: Tensor, targets: Tensor) -> float | None:
+    """1 - squared error / squared deviation from the mean, both summed over the T columns.
+
+    predictions, targets: (N, T). None where the targets do not vary.
+    """
+    truth = targets.double()
+    if (truth == truth[0]).all():
+        return None
+    residual = truth - predictions.double()
+    return float(1.0 - residual.square().sum() / (truth - truth.mean(0)).square().sum())
