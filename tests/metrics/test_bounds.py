@@ -60,9 +60,7 @@ def linear_vae(shift: float = 0.0, widen: float = 0.0) -> tuple[VAE, Tensor, Ten
         architecture="fc", shape=SHAPE, latent_dim=LATENT, likelihood="bernoulli", net={}
     )
     vae = VAE(
-        config,
-        nn.Sequential(nn.Flatten(), encode),
-        nn.Sequential(decode, nn.Unflatten(1, SHAPE)),
+        config, nn.Sequential(nn.Flatten(), encode), nn.Sequential(decode, nn.Unflatten(1, SHAPE))
     )
     vae.likelihood = LinearGaussian()
     return vae, w, b

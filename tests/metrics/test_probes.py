@@ -9,13 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from vaelab.metrics import probes
-from vaelab.metrics.probes import (
-    Probe,
-    chance_accuracy,
-    held_out,
-    probe,
-    probe_rows,
-)
+from vaelab.metrics.probes import Probe, chance_accuracy, held_out, probe, probe_rows
 
 Split = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -16,14 +16,7 @@ from toys import normal, seeded
 from vaelab.metrics.frame import frame, mean
 from vaelab.metrics.neighbours import same_class
 from vaelab.metrics.pca import principal_components
-from vaelab.studies.latent.map import (
-    FEWEST,
-    best_read,
-    explore,
-    prior_fit,
-    read_map,
-    tsne,
-)
+from vaelab.studies.latent.map import FEWEST, best_read, explore, prior_fit, read_map, tsne
 
 
 def test_tsne_keeps_far_classes_apart_and_repeats_itself() -> None:
@@ -68,10 +61,7 @@ def test_explore(tmp_path: Path) -> None:
     models = {"fc": toy_encoded(images), "conv": toy_encoded(images, -math.inf)}
     found = explore(models, images, settings(), tmp_path)
     figures = frame(found.figures)
-    assert {path.name for path in tmp_path.glob("*.png")} == {
-        "encodings.png",
-        "radius.png",
-    }
+    assert {path.name for path in tmp_path.glob("*.png")} == {"encodings.png", "radius.png"}
     variance = mean(figures, "fc", "variance", "encodings")
     mu = models["fc"].test.mu
     assert variance == pytest.approx(float(mu.var(0, correction=0).mean()) + math.exp(-4.0))

@@ -7,13 +7,7 @@ import pytest
 import torch
 from toys import assert_fits
 
-from vaelab.studies.latent.map_draw import (
-    EncodingMap,
-    Palette,
-    Reading,
-    draw_encodings,
-    draw_radii,
-)
+from vaelab.studies.latent.map_draw import EncodingMap, Palette, Reading, draw_encodings, draw_radii
 
 RNG = np.random.default_rng(0)
 NAMES = [f"a class of number {i}" for i in range(12)]
