@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vaelab import nets
 from vaelab.data import arrays
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
+from vaelab.plotting.style import DPI
 from vaelab.settings import load_settings
 from vaelab.sources.shapes import FACTORS, SHAPES, draw, sample_factors
+from vaelab.studies.latent.walks import Group
 from vaelab.vae.model import VAE, Posterior, VAEConfig, seed_dir
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -53,6 +56,12 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def toy_meta(**changes: Any) -> arrays.Meta:
+    empty = {"name": "toy", "source": {}, "shape": (1, 16, 16), "counts": {}, "digest": ""}
+    names: dict[str, Any] = {"class_names": ["a"], "factor_names": [], "split_seed": 0}
+    return arrays.Meta(**empty | names | changes)
 
 
 class Recorder:
@@ -143,6 +152,20 @@ def assert_links_work(report: Path) -> None:
     links = re.findall(r"\]\(([^#].*?)\)", report.read_text())
     assert links
     assert all((report.parent / link).is_file() for link in links)
+
+
+def assert_fits(figure: Figure) -> None:
+    """All that is drawn, texts too, lies within the canvas."""
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= -1.0 / DPI
+
+
+def group(inside: Sequence[int] | NDArray[Any], name: str = "it") -> Group:
+    """In all splits the same."""
+    every = np.asarray(inside, bool)
+    return Group(name, f"not {name}", every, every, every)
 
 
 class Blocks(nn.Module):

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from vaelab import nets
 from vaelab.metrics import bounds as module
-from vaelab.metrics.bounds import bits_per_dim, bounds, importance_weighted_bound, log_weight_terms
-from vaelab.vae import inference
+from vaelab.metrics.bounds import bits_per_dim, bounds, importance_weighted_bound
 from vaelab.vae.model import VAE, VAEConfig
 
 SHAPE = (1, 16, 16)
@@ -61,9 +60,7 @@ def linear_vae(shift: float = 0.0, widen: float = 0.0) -> tuple[VAE, Tensor, Ten
         architecture="fc", shape=SHAPE, latent_dim=LATENT, likelihood="bernoulli", net={}
     )
     vae = VAE(
-        config,
-        nn.Sequential(nn.Flatten(), encode),
-        nn.Sequential(decode, nn.Unflatten(1, SHAPE)),
+        config, nn.Sequential(nn.Flatten(), encode), nn.Sequential(decode, nn.Unflatten(1, SHAPE))
     )
     vae.likelihood = LinearGaussian()
     return vae, w, b
@@ -94,16 +91,6 @@ def test_the_exact_posterior_leaves_no_gap(images: NDArray[np.uint8]) -> None:
     deviation = math.sqrt(LATENT / 2 / 400 / len(images))  # of the distortion's mean
     assert abs(found.elbo - log_evidence(images)) < 4 * deviation
     assert found.iw_bound == pytest.approx(found.elbo, abs=1e-3)
-
-
-def test_weights_of_the_exact_posterior_are_all_the_evidence(images: NDArray[np.uint8]) -> None:
-    vae, _, _ = linear_vae()
-    x = torch.from_numpy(images).float() / 255.0
-    with torch.no_grad():
-        log_likelihood, log_ratio, _ = log_weight_terms(vae, x, 5, torch.Generator().manual_seed(0))
-    log_weights = log_likelihood + log_ratio
-    assert log_weights.std(0).max() < 1e-3
-    assert log_weights.mean().item() == pytest.approx(log_evidence(images), abs=1e-3)
 
 
 def test_a_worse_posterior_lies_below_and_draws_close_the_gap(images: NDArray[np.uint8]) -> None:
@@ -161,21 +148,11 @@ def test_chunks_of_any_size_give_the_same(
     assert parts == pytest.approx(whole, rel=1e-6)
 
 
-def test_uneven_last_batch(images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images in batches of 5, 5 and 2; so narrow a q that the draws do not matter."""
-    vae, _, _ = linear_vae(widen=-25.0)
-    whole = bounds(vae, images, elbo_samples=2, iw_samples=2, seed=0)
-    monkeypatch.setattr(inference, "BATCH", 5)
-    parts = bounds(vae, images, elbo_samples=2, iw_samples=2, seed=0)
-    assert (parts.elbo, parts.kl) == pytest.approx((whole.elbo, whole.kl), rel=1e-4)
-
-
 def test_seed_decides_and_draws_are_shared(vae: VAE, images: NDArray[np.uint8]) -> None:
-    one, same, other, more = (
+    one, other, more = (
         bounds(vae, images, elbo_samples=2, iw_samples=k, seed=seed)
-        for k, seed in ((4, 1), (4, 1), (4, 2), (9, 1))
+        for k, seed in ((4, 1), (4, 2), (9, 1))
     )
-    assert one == same
     assert one.reconstruction != other.reconstruction
     assert one.elbo == pytest.approx(-one.reconstruction - one.kl)
     assert one.elbo == pytest.approx(more.elbo, rel=1e-6)

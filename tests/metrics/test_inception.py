@@ -1,9 +1,6 @@
 """FID and KID against numpy and scipy, and what is said where they cannot be measured."""
 
 import pickle
-import socket
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
+from toys import normal
 
 from vaelab.metrics import inception as module
 from vaelab.metrics.inception import (
@@ -29,21 +27,6 @@ CPU = torch.device("cpu")
 def random_images(count: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
     shape = (count, channels, 16, 16)
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def random_features(count: int, scale: float, shift: float, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    mixing = torch.randn(12, 12, generator=torch.Generator().manual_seed(99))
-    return scale * torch.randn(count, 12, generator=generator) @ mixing + shift
-
-
-@pytest.fixture
-def features() -> dict[str, Tensor]:
-    return {
-        "real": random_features(90, 1.0, 0.0, seed=0),
-        "near": random_features(60, 1.0, 0.0, seed=1),
-        "far": random_features(80, 1.5, 0.7, seed=2),
-    }
 
 
 def frechet(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -65,35 +48,22 @@ def kernel_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
     return sum(within) - 2 * np.mean([kernel(x, y) for x in a for y in b])
 
 
-def test_fid_against_the_closed_form(features: dict[str, Tensor]) -> None:
-    real = features.pop("real")
-    distances = feature_distances(real, features, subset_size=20, seed=0)
-    for name, group in features.items():
-        expected = frechet(real.double().numpy(), group.double().numpy())
-        assert distances[name]["fid"] == pytest.approx(expected, rel=1e-6)
-
-
-def test_kid_against_its_definition() -> None:
-    """Subsets as large as the sets are all the same."""
-    real = random_features(30, 1.0, 0.0, seed=0)
-    groups = {"a": random_features(30, 1.5, 0.7, seed=1), "b": random_features(30, 1.0, 0.1, 2)}
+def test_against_the_definitions() -> None:
+    """Subsets of KID as large as the sets are all the same."""
+    mixing = normal(12, 12)
+    real = normal(30, 12, seed=1) @ mixing
+    groups = {"far": 1.5 * normal(30, 12, seed=2) @ mixing + 0.7, "near": normal(30, 12, seed=3)}
     distances = feature_distances(real, groups, subset_size=30, seed=0)
     for name, group in groups.items():
-        expected = kernel_distance(real.double().numpy(), group.double().numpy())
-        assert distances[name]["kid"] == pytest.approx(expected, rel=1e-4)
+        pair = real.double().numpy(), group.double().numpy()
+        assert distances[name]["fid"] == pytest.approx(frechet(*pair), rel=1e-6)
+        assert distances[name]["kid"] == pytest.approx(kernel_distance(*pair), rel=1e-4)
 
 
-def test_far_is_farther(features: dict[str, Tensor]) -> None:
-    distances = feature_distances(features["real"], features, subset_size=20, seed=0)
-    assert distances["real"]["fid"] == pytest.approx(0.0, abs=1e-5)
-    assert distances["far"]["fid"] > 2 * distances["near"]["fid"]
-    assert distances["far"]["kid"] > distances["near"]["kid"]
-
-
-def test_seed_decides_and_nothing_else_is_touched(features: dict[str, Tensor]) -> None:
+def test_seed_decides_and_nothing_else_is_touched() -> None:
     before = torch.get_rng_state()
     first, same, other = (
-        feature_distances(features["real"], {"far": features["far"]}, subset_size=20, seed=seed)
+        feature_distances(normal(90, 12), {"far": normal(60, 12)}, subset_size=20, seed=seed)
         for seed in (1, 1, 2)
     )
     assert first == same
@@ -148,19 +118,14 @@ class Touch:
 
 
 def test_weights_are_no_program(tmp_path: Path) -> None:
-    torch.save(Touch(tmp_path / "touched"), tmp_path / "weights.pth")
-    with pytest.raises(UserError, match="does not hold"):
-        measure(tmp_path / "weights.pth")
+    torch.save(Touch(tmp_path / "touched"), tmp_path / "program.pth")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "list.pth").write_bytes(pickle.dumps([1], 2))
+    (tmp_path / "cut.pth").write_bytes(b"PK\3\4 cut")
+    for weights in tmp_path.glob("*.pth"):
+        with pytest.raises(UserError, match="does not hold"):
+            measure(weights)
     assert not (tmp_path / "touched").exists()
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"<html>quota</html>", pickle.dumps([1], 2), b"PK\3\4 cut"]
-)
-def test_weights_that_are_something_else(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "weights.pth").write_bytes(content)
-    with pytest.raises(UserError, match="does not hold"):
-        measure(tmp_path / "weights.pth")
 
 
 @pytest.fixture(scope="module")
@@ -193,24 +158,13 @@ def test_with_the_net_of_torch_fidelity(weights: Path, monkeypatch: pytest.Monke
     assert result.groups["grey"]["fid"] == pytest.approx(frechet(real, grey), rel=1e-3)
 
 
-@pytest.fixture
-def silent_server() -> Iterator[str]:
-    """An address that accepts a connection and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
 def test_published_weights_that_cannot_be_had(
-    tmp_path: Path, silent_server: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extractors = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     assert extractors.URL_INCEPTION_V3.endswith(f"/{module.PUBLISHED}")
-    monkeypatch.setattr(extractors, "URL_INCEPTION_V3", f"{silent_server}/{module.PUBLISHED}")
+    nowhere = f"http://127.0.0.1:9/{module.PUBLISHED}"
+    monkeypatch.setattr(extractors, "URL_INCEPTION_V3", nowhere)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
-    start = time.monotonic()
-    result = measure(None)
-    assert "timed out" in result.conditions["reason"]
-    assert time.monotonic() - start < 60.0
-    assert socket.getdefaulttimeout() is None
+    assert "could not be had" in measure(None).conditions["reason"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from toys import normal, seeded
 
 from vaelab.metrics.neighbours import (
     neighbourhoods,
@@ -12,14 +13,6 @@ from vaelab.metrics.neighbours import (
     same_class_by_chance,
     trustworthiness,
 )
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=seeded(seed))
 
 
 def blobs(count: int, classes: int, dimensions: int = 8) -> tuple[Tensor, Tensor]:

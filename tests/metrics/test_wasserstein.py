@@ -23,10 +23,6 @@ def images_like_photographs(count: int, side: int, channels: int = 3, seed: int 
     return (0.5 + 0.15 * images / images.std()).clamp(0, 1)
 
 
-def blur(images: Tensor) -> Tensor:
-    return torch.nn.functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
-
-
 @pytest.fixture(scope="module")
 def reference() -> PatchReference:
     return PatchReference(images_like_photographs(64, 32), seed=0)
@@ -39,17 +35,7 @@ def floor(reference: PatchReference) -> SlicedWasserstein:
 
 @pytest.mark.parametrize(
     ("side", "sides"),
-    [
-        (16, [16]),
-        (28, [28]),
-        (30, [30]),
-        (31, [31, 16]),
-        (32, [32, 16]),
-        (36, [36, 18]),
-        (100, [100, 50, 25]),
-        (124, [124, 62, 31, 16]),  # an odd side is halved upwards
-        (256, [256, 128, 64, 32, 16]),
-    ],
+    [(16, [16]), (30, [30]), (31, [31, 16]), (100, [100, 50, 25]), (124, [124, 62, 31, 16])],
 )
 def test_pyramid_collapses_to_the_images(side: int, sides: list[int]) -> None:
     images = torch.rand(2, 3, side, side)
@@ -107,20 +93,6 @@ def test_distance_against_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.mean == pytest.approx(np.mean(levels), rel=1e-4)
 
 
-def test_shifted_gaussian() -> None:
-    """A distribution that is moved has the distance by which it moved."""
-    pixels = 0.5 + 0.1 * torch.randn(300, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    shift = 0.05
-    reference = PatchReference(pixels, seed=0)
-    fine, coarse = reference.distance(pixels + shift).levels
-    assert fine < 0.01
-    along = reference.directions[1].sum(1).abs().mean().item()  # of a shift of 1, in deviations
-    assert coarse == pytest.approx(1000 * shift * along, rel=1e-3)
-    deviation = laplacian_pyramid(pixels)[1].std().item()
-    # for a random unit vector the sum of its 49 coordinates is about N(0, 1)
-    assert coarse == pytest.approx(1000 * shift / deviation * math.sqrt(2 / math.pi), rel=0.3)
-
-
 def test_scaled_gaussian() -> None:
     """W1 of N(0, s²) and N(0, t²) is |s - t| sqrt(2 / pi), here with s = 1 in each direction."""
     generator = torch.Generator().manual_seed(0)
@@ -130,22 +102,10 @@ def test_scaled_gaussian() -> None:
     assert result.mean == pytest.approx(1000 * 0.3 * math.sqrt(2 / math.pi), rel=0.03)
 
 
-def test_blur_is_seen_at_the_finest_level(
-    reference: PatchReference, floor: SlicedWasserstein
-) -> None:
-    result = reference.distance(blur(images_like_photographs(64, 32, seed=1)))
-    assert result.levels[0] > 5 * floor.levels[0]
-    assert result.levels[1] < 2 * floor.levels[1]
-
-
-def test_shift_in_colour_is_seen_at_the_coarsest_level(
-    reference: PatchReference, floor: SlicedWasserstein
-) -> None:
-    tinted = images_like_photographs(64, 32, seed=1)
-    tinted[:, 0] += 0.3
-    result = reference.distance(tinted)
-    assert result.levels[0] == pytest.approx(floor.levels[0], rel=1e-3)
-    assert result.levels[1] > 2 * floor.levels[1]
+def test_same_images_have_no_distance(reference: PatchReference) -> None:
+    assert reference.distance(images_like_photographs(64, 32)) == SlicedWasserstein(
+        (32, 16), (0.0, 0.0), 0.0
+    )
 
 
 def test_seed_decides(reference: PatchReference, floor: SlicedWasserstein) -> None:

@@ -178,7 +178,8 @@ def mutual_information(codes: Tensor, bins: Sequence[Tensor]) -> Tensor:
     """
     from sklearn.metrics import mutual_info_score
 
-    found = [[mutual_info_score(factor, code) for factor in bins] for code in codes.T]
+    factors = [factor.numpy() for factor in bins]
+    found = [[mutual_info_score(factor, code) for factor in factors] for code in codes.T.numpy()]
     return torch.tensor(found, dtype=torch.float64)
 
 

@@ -24,11 +24,7 @@ Rows = list[dict[str, Any]]
 
 
 def rows(
-    model: str,
-    figures: Mapping[str, float | None],
-    *,
-    seed: int | None = None,
-    source: str = "",
+    model: str, figures: Mapping[str, float | None], *, seed: int | None = None, source: str = ""
 ) -> Rows:
     """A row for each figure. None and what is not finite is a figure that does not apply."""
     return [

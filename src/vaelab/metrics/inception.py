@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import socket
 import warnings
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -32,8 +31,8 @@ FEATURES = 2048  # of the last pooling layer
 FEWEST = 2  # images of a set, for a covariance
 SUBSETS = 100  # over which KID is averaged
 SUBSET_SIZE = 1000  # images in each, at most
-TIMEOUT = 10.0  # seconds for which the weights' server may be silent
 PUBLISHED = "weights-inception-2015-12-05-6726825d.pth"  # what torch-fidelity downloads
+UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError)  # weights that are none
 RESIZING = "bilinear to 299 x 299 as in TensorFlow 1"
 
 
@@ -52,27 +51,36 @@ def inception_distances(
 ) -> InceptionDistances:
     """FID and KID of each group to the reference, which passes the net once for all of them.
 
-    reference, groups: uint8 (N, C, H, W); greyscale is repeated to three channels.
-    weights: a file of torch-fidelity's Inception net; None is the published one, downloaded to
-    torch's cache where it is not there yet. seed: of KID's subsets.
+    reference, groups: uint8 (N, C, H, W); greyscale is repeated to three channels. weights: a file
+    of torch-fidelity's Inception net; None is the published one, downloaded to torch's cache where
+    it is not there yet. seed: of KID's subsets.
 
     Not measured where torch-fidelity is not installed, the published weights cannot be had, or a
     set has fewer than FEWEST images.
     Raises UserError where `weights` cannot be read or is not of that net.
     """
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    def not_measured(reason: str) -> InceptionDistances:
+        return InceptionDistances({}, {"reason": reason})
+
     if min(len(reference), *map(len, groups.values())) < FEWEST:
-        return _not_measured(f"sets of fewer than {FEWEST} images are too small for either")
+        return not_measured(f"sets of fewer than {FEWEST} images are too small for either")
     name = PUBLISHED if weights is None else check_weights(weights)
     try:
-        net = _inception(weights).to(device)
+        net = NoTrainInceptionV3(
+            name="inception-v3-compat",
+            features_list=[str(FEATURES)],
+            feature_extractor_weights_path=None if weights is None else str(weights),
+            antialias=False,  # as in TensorFlow 1
+        ).to(device)
     except ModuleNotFoundError:
-        return _not_measured("torch-fidelity is not installed; `make extras` installs it")
-    except (OSError, HTTPException, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return not_measured("torch-fidelity is not installed; `make extras` installs it")
+    except (OSError, HTTPException, *UNREADABLE) as error:
         if weights is not None:
             raise _not_inception(weights) from None
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return _not_measured(
-            f"the Inception net's weights could not be had ({reason[:200]}); "
+        return not_measured(
+            f"the Inception net's weights could not be had ({str(error) or type(error).__name__}); "
             "compare.inception_weights takes a local file of them"
         )
     real = inception_features(net, reference, device)
@@ -131,40 +139,16 @@ def check_weights(weights: Path) -> str:
     Raises UserError where it cannot be read, or holds something else.
     """
     try:
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except OSError as error:
-        reason = error.strerror
-        raise UserError(
-            f"{weights}, the Inception net's weights, cannot be read: {reason}"
-        ) from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        reason = f"the Inception net's weights, cannot be read: {error.strerror}"
+        raise UserError(f"{weights}, {reason}") from None
+    except UNREADABLE:
         raise _not_inception(weights) from None
     if not isinstance(state, Mapping):
         raise _not_inception(weights)
     return f"{weights.name} (sha256 {digest[:8]}…)"
-
-
-def _inception(weights: Path | None) -> nn.Module:
-    """The net that takes uint8 (N, 3, H, W) to its features (N, FEATURES)."""
-    from torchmetrics.image.fid import NoTrainInceptionV3
-
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch's download sets no time limit of its own
-    try:
-        return NoTrainInceptionV3(
-            name="inception-v3-compat",
-            features_list=[str(FEATURES)],
-            feature_extractor_weights_path=None if weights is None else str(weights),
-            antialias=False,  # as in TensorFlow 1
-        )
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _not_measured(reason: str) -> InceptionDistances:
-    return InceptionDistances({}, {"reason": reason})
 
 
 def _not_inception(weights: Path) -> UserError:

@@ -1,7 +1,7 @@
 """How useful a code is for telling classes apart: a linear probe and nearest neighbours.
 
     probe(train_mu, train_labels, test_mu, test_labels, seed=0).linear
-    fit_linear_probe(train_mu, train_labels, seed=0).predict_proba(mu)
+    fit_linear_probe(train_mu, train_labels, seed=0).predict_proba(mu.double().numpy())
 
 A code is any (N, d): a VAE's means, PCA's components, the raw pixels.
 """
@@ -9,7 +9,6 @@ A code is any (N, d): a VAE's means, PCA's components, the raw pixels.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,35 +70,20 @@ def probe(
     fitted = probe_rows(len(train_codes), TRAIN_IMAGES, seed)
     scored = probe_rows(len(test_codes), TEST_IMAGES, seed)
     x, y = train_codes[fitted].numpy(), train_labels[fitted].numpy()
-    test_x, test_y = test_codes[scored], test_labels[scored].numpy()
+    test_x, test_y = test_codes[scored].numpy(), test_labels[scored].numpy()
     knn = KNeighborsClassifier(min(NEIGHBOURS, len(x)), algorithm="brute").fit(x, y)
     return Probe(
-        linear=float((linear.predict(test_x).numpy() == test_y).mean()),
-        knn=float(knn.score(test_x.numpy(), test_y)),
+        linear=float(linear.score(test_x.astype(np.float64), test_y)),
+        knn=float(knn.score(test_x, test_y)),
         chance=chance_accuracy(train_labels, test_labels),
     )
 
 
-@dataclass(frozen=True)
-class LinearProbe:
-    """Multinomial logistic regression, fitted."""
-
-    classes: Tensor  # (K,), ascending
-    pipeline: Any  # of scikit-learn: standardises and classifies
-
-    def predict_proba(self, codes: Tensor) -> Tensor:
-        """codes: (N, d). Returns each class's probability, (N, K), float64."""
-        return torch.from_numpy(self.pipeline.predict_proba(codes.double().numpy()))
-
-    def predict(self, codes: Tensor) -> Tensor:
-        """codes: (N, d). Returns classes, (N,)."""
-        return self.classes[self.predict_proba(codes).argmax(1)]
-
-
-def fit_linear_probe(codes: Tensor, labels: Tensor, seed: int) -> LinearProbe | None:
+def fit_linear_probe(codes: Tensor, labels: Tensor, seed: int) -> Any:
     """The linear probe that `probe` scores, fitted to at most TRAIN_IMAGES rows.
 
-    codes: (N, d); labels: (N,); seed: of which rows are taken. None where their labels group
+    codes: (N, d); labels: (N,); seed: of which rows are taken. Returns scikit-learn's pipeline,
+    which standardises and classifies float64 arrays, or None where those rows' labels group
     nothing. By Newton steps in float64: L-BFGS in float32 has been seen to end where it begins.
     """
     from sklearn.linear_model import LogisticRegression
@@ -119,7 +103,7 @@ def fit_linear_probe(codes: Tensor, labels: Tensor, seed: int) -> LinearProbe | 
     with warnings.catch_warnings():  # of many classes it asks whether they are not amounts
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
         search.fit(x, y)
-    return LinearProbe(torch.from_numpy(search.classes_), search.best_estimator_)
+    return search.best_estimator_
 
 
 def held_out(labels: NDArray[Any]) -> NDArray[np.bool_]:

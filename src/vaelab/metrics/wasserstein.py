@@ -137,14 +137,6 @@ def _patches(level: Tensor, corners: Tensor) -> Tensor:
 
 def _deviations(images: Tensor) -> list[Tensor]:
     """For each level the pixels' standard deviation in each channel, (C,); at least ROUNDING."""
-    sums: list[Tensor] = []
-    for _, pyramid in _pyramids(images):
-        parts = [
-            torch.stack([torch.ones_like(level), level, level.square()]).double().sum((1, 3, 4))
-            for level in pyramid
-        ]
-        sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
-    moments = [(total / count, squares / count) for count, total, squares in sums]
-    return [
-        (square - mean.square()).clamp(min=ROUNDING**2).sqrt().float() for mean, square in moments
-    ]
+    levels = zip(*(pyramid for _, pyramid in _pyramids(images)), strict=True)
+    variances = [torch.cat(parts).double().var((0, 2, 3), correction=0) for parts in levels]
+    return [each.clamp(min=ROUNDING**2).sqrt().float() for each in variances]

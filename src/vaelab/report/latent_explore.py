@@ -31,7 +31,7 @@ def page(folder: Path) -> str:
     return render(
         "latent_explore.md.j2",
         facts=facts,
-        map=map_part(figures, facts["map"]),
+        map={"facts": facts["map"], "found": by_measure(figures, "encodings")},
         regions=regions_part(figures, facts["regions"]),
         dimensions=latent_parts.dimensions(figures, facts["dimensions"]),
         directions=latent_parts.directions(figures, facts["directions"]),
@@ -46,10 +46,6 @@ def by_measure(figures: pd.DataFrame, source: str) -> ByMeasure:
     for measure, model, value in zip(*columns, strict=True):
         found[measure][model] = value
     return found
-
-
-def map_part(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
-    return {"facts": facts, "found": by_measure(figures, "encodings")}
 
 
 def regions_part(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:

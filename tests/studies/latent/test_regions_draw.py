@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from toys import assert_fits
 
 from vaelab.metrics.measures import MEASURES
-from vaelab.plotting.style import WIDTH
 from vaelab.studies.latent.regions_draw import (
     PANELS,
     draw_measures,
@@ -18,14 +17,6 @@ from vaelab.studies.latent.regions_draw import (
 
 NAMES = {"posterior": "Encoded test images", "image": "Around one encoded image", "prior": "Prior"}
 Measured = dict[str, dict[str, dict[str, float | None]]]
-
-
-def assert_inside(figure: Figure) -> None:
-    figure.draw_without_rendering()
-    box = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
-    assert width == WIDTH
-    assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0
 
 
 def measured(models: list[str]) -> Measured:
@@ -44,7 +35,7 @@ def measured(models: list[str]) -> Measured:
 @pytest.mark.parametrize("models", [["fc"], ["fc", "conv"]])
 def test_measures_are_drawn_where_they_are(models: list[str]) -> None:
     figure = draw_measures(measured(models), NAMES)
-    assert_inside(figure)
+    assert_fits(figure)
     assert len(figure.axes) == len(PANELS)
     swd = figure.axes[PANELS.index("swd")]
     assert swd.get_title(loc="left") == MEASURES["swd"].label
@@ -61,7 +52,7 @@ def test_measures_that_nothing_has_are_not_drawn() -> None:
         for region in figures.values():
             region["confidence"] = None
     figure = draw_measures(given, NAMES)
-    assert_inside(figure)
+    assert_fits(figure)
     assert sum(axes.get_visible() for axes in figure.axes) == len(PANELS) - 1
 
 
@@ -73,11 +64,10 @@ def test_samples_by_region(channels: int, real: int) -> None:
     shown = np.full((real, channels, 16, 16), 255, np.uint8)
     groups = [images(10, 0.0), images(10, 1.0)]
     figure = draw_regions(["one", "two"], {"fc": groups, "conv": groups}, shown)
-    assert_inside(figure)
+    assert_fits(figure)
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["Real test images", "one", "two"]
     sheet = figure.axes[1].images[0].get_array()
-    assert sheet is not None
     assert sheet.shape == (3 * 18 - 2, 8 * 18 - 2, 3)
     assert [int(sheet[row, 5, 0]) for row in (5, 23, 41)] == [255, 0, 255]
-    assert_inside(draw_prior_samples({"fc": groups[0], "conv": groups[0]}))
+    assert_fits(draw_prior_samples({"fc": groups[0], "conv": groups[0]}))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -97,13 +98,13 @@ def hold(
     held, values = [], []
     for group, vector in zip(groups, vectors, strict=True):
         value, chance = auc(vector, mu, group.test), chance_auc(group, len(groups))
-        told = {"auc": value, "auc_chance": chance}
-        length = {"direction_length": float(vector.vector.norm())}
-        figures += rows(model, told | length, source=group.name)
+        length = float(vector.vector.norm())
+        found = {"auc": value, "auc_chance": chance, "direction_length": length}
+        figures += rows(model, found, source=group.name)
         values.append(value)
-        if value is not None and chance is not None and value > chance:
+        if value > chance:
             held.append(group.name)
-    return [*figures, *rows(model, {"auc": mean(values)})], held
+    return [*figures, *rows(model, {"auc": pd.Series(values).mean()})], held
 
 
 def groups(images: ImageArrays) -> list[Group]:
@@ -141,38 +142,38 @@ def directions(mu: Tensor, inside: NDArray[np.bool_]) -> list[Direction]:
     return [Direction(*pair) for pair in zip(origins, vectors, strict=True)]
 
 
-def auc(direction: Direction, mu: Tensor, inside: NDArray[np.bool_]) -> float | None:
+def auc(direction: Direction, mu: Tensor, inside: NDArray[np.bool_]) -> float:
     """How well the encodings hold a group along its direction: the AUC of their scores.
 
     That is the probability that an image in the group scores above one outside it (Fawcett 2006,
-    "An introduction to ROC analysis"); 0.5 is chance. mu: (N, latent_dim); inside: (N,). None where
+    "An introduction to ROC analysis"); 0.5 is chance. mu: (N, latent_dim); inside: (N,). NaN where
     there is no such pair.
     """
     from sklearn.metrics import roc_auc_score
 
     if not 0 < inside.sum() < len(inside):
-        return None
+        return math.nan
     return float(roc_auc_score(inside, direction.score(mu).numpy()))
 
 
-def chance_auc(group: Group, tried: int) -> float | None:
+def chance_auc(group: Group, tried: int) -> float:
     """The AUC above which one of `tried` scores is told from chance, by a test at LEVEL, two-sided.
 
     The test is Mann & Whitney's (1947) in its normal approximation, with Bonferroni's bound for
-    several. None where the test split has no pair of an image inside and one outside.
+    several. NaN where the test split has no pair of an image inside and one outside.
     """
     from scipy.stats import norm
 
     members = int(group.test.sum())
     others = len(group.test) - members
     if not members or not others:
-        return None
+        return math.nan
     errors = float(norm.isf(LEVEL / 2.0 / tried))
     return 0.5 + errors * math.sqrt((members + others + 1) / (12.0 * members * others))
 
 
 def choose(
-    groups: Sequence[Group], validated: Sequence[Sequence[float | None]], wanted: int | list[str]
+    groups: Sequence[Group], validated: Sequence[Sequence[float]], wanted: int | list[str]
 ) -> list[int]:
     """Numbers of the groups to walk along: those named, or so many that are held best.
 
@@ -181,7 +182,7 @@ def choose(
     UserError where a name is not that of a group.
     """
     if isinstance(wanted, int):
-        means = [mean([each[i] for each in validated]) or 0.0 for i in range(len(groups))]
+        means = pd.DataFrame(validated).mean().fillna(0.0)
         return sorted(range(len(groups)), key=lambda i: -means[i])[:wanted]
     number = {group.name: i for i, group in enumerate(groups)}
     for name in wanted:
@@ -206,9 +207,3 @@ def closest(vectors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any] | Non
         return None
     names, cosines = max(pairs.items(), key=lambda pair: sum(map(abs, pair[1].values())))
     return {"names": list(names), "cosines": cosines}
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    """Of those that are known."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,15 +21,12 @@ from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent import Found, map_draw
 from vaelab.studies.latent.encoded import Encoded
 from vaelab.studies.latent.map_draw import EncodingMap, Reading
-from vaelab.studies.latent.plane import Plane
-from vaelab.studies.latent.prior_fit import prior_fit
-from vaelab.vae.inference import decode
 from vaelab.vae.objective import kl_to_standard_normal
 
-PERPLEXITY = 30.0  # of t-SNE, with three times as many images or more
+PERPLEXITY = 30.0  # of t-SNE, where there are images enough
 FEWEST = 16  # images that t-SNE is shown: its perplexity is then 5
+MASS = 0.95  # of N(0, I), between the two radii that `prior_inside` counts draws within
 START = 1e-4  # standard deviation of t-SNE's first component when it begins
-PLANE_SIDE = 9
 
 
 def explore(
@@ -37,22 +35,21 @@ def explore(
     settings: LatentExploreSettings,
     folder: Path,
 ) -> Found:
-    """Draws encodings.png, radius.png and plane.png.
+    """Draws encodings.png and radius.png.
 
     Figures have the source `encodings`; `map_r2` has the name of what is read from the components.
     """
-    first = next(iter(models.values()))
-    rows = mapped_rows(len(images.test), settings.mapped, settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    order = torch.randperm(len(images.test), generator=generator)
+    rows = order[: settings.mapped]  # the same of all models
     labels = torch.tensor(images.test.labels)[rows]
     targets = readable(images)
-
-    def generator() -> torch.Generator:
-        return torch.Generator().manual_seed(settings.seed)
 
     figures, maps, radii = [], {}, {}
     for model, encoded in models.items():
         mu, kl = encoded.test.mu, kl_to_standard_normal(*encoded.test).mean(0)
-        projection, z = principal_components(mu), encoded.test.sample(generator())
+        projection = principal_components(mu)
+        z = encoded.test.sample(torch.Generator().manual_seed(settings.seed))
         uv, by_tsne = projection.coordinates[rows], tsne(mu[rows], settings.seed)
         r2 = read_map(projection.coordinates, targets)
         measured = {
@@ -70,17 +67,13 @@ def explore(
 
     drawn = map_draw.draw_encodings(maps, labels.numpy(), images.meta.class_names)
     save(drawn, folder / "encodings.png")
-    save(map_draw.draw_radii(radii, first.vae.latent_dim), folder / "radius.png")
-    draw_plane(models, images, rows[torch.arange(3) % len(rows)], folder)
-    prior = torch.randn(first.test.mu.shape, generator=generator())
+    first = next(iter(models.values())).vae
+    save(map_draw.draw_radii(radii, first.latent_dim), folder / "radius.png")
     facts = {
         "images": len(images.test),
         "mapped": len(rows),
         "neighbours": neighbours_of(len(rows)),
-        "perplexity": perplexity(len(rows)),
-        "stochastic": first.vae.stochastic,
-        "several_classes": len(labels.unique()) > 1,
-        "prior": prior_fit(prior),  # of as many draws of N(0, I): what their number explains
+        "stochastic": first.stochastic,
         "read_best": {
             model: None if each.reading is None else [each.reading.name, each.reading.r2]
             for model, each in maps.items()
@@ -89,26 +82,23 @@ def explore(
     return Found(figures, facts)
 
 
-def mapped_rows(count: int, most: int, seed: int) -> Tensor:
-    """`most` of `count` images, all where there are no more: their numbers, in an order of chance.
+def prior_fit(z: Tensor) -> dict[str, float | None]:
+    """z: (N, latent_dim), draws. The radius |z| of N(0, I) has the chi distribution.
 
-    All models are mapped by the same images.
+    `radius_distance` is the 1-Wasserstein distance to it, in units of z, by the quantiles at the
+    middles of N equal shares. `radius_sd` is None of one draw.
     """
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most]
+    from scipy.stats import chi
 
-
-def draw_plane(
-    models: Mapping[str, Encoded], images: ImageArrays, three: Tensor, folder: Path
-) -> None:
-    """three: (3,), numbers of the test images that the plane goes through."""
-    planes = {model: Plane.through(encoded.test.mu[three]) for model, encoded in models.items()}
-    grids = {
-        model: decode(models[model].vae, plane.grid(PLANE_SIDE)) for model, plane in planes.items()
+    radius, prior = z.double().norm(dim=1), chi(z.shape[1])
+    quantiles = torch.from_numpy(prior.ppf((np.arange(len(z)) + 0.5) / len(z)))
+    low, high = prior.interval(MASS)
+    return {
+        "radius_mean": float(radius.mean()),
+        "radius_sd": float(radius.std()) if len(z) > 1 else None,
+        "radius_distance": float((radius.sort().values - quantiles).abs().mean()),
+        "prior_inside": float(((radius >= low) & (radius <= high)).double().mean()),
     }
-    points = {model: plane.coordinates.numpy() for model, plane in planes.items()}
-    squares = {model: plane.square(PLANE_SIDE) for model, plane in planes.items()}
-    originals = images.test.images[three.numpy()]
-    save(map_draw.draw_plane(originals, grids, points, squares), folder / "plane.png")
 
 
 # --- what the map shows --------------------------------------------------------------------------
@@ -154,11 +144,6 @@ def best_read(r2: Mapping[str, float | None], targets: Mapping[str, Tensor]) -> 
     return Reading(name, known[name], turns, circular=True)
 
 
-def perplexity(count: int) -> float:
-    """Of t-SNE of `count` images: at most a third of the others, as its author's code asks."""
-    return min(PERPLEXITY, (count - 1) / 3)
-
-
 def tsne(mu: Tensor, seed: int) -> Tensor | None:
     """t-SNE by Barnes and Hut's approximation (van der Maaten & Hinton 2008; van der Maaten 2014).
 
@@ -173,6 +158,7 @@ def tsne(mu: Tensor, seed: int) -> Tensor | None:
         return None
     start = principal_components(mu).coordinates
     start = START * start / start[:, 0].std(correction=0)
-    model = TSNE(perplexity=perplexity(len(mu)), init=start.numpy(), random_state=seed)
+    few = (len(mu) - 1) / 3  # at most a third of the others, as its author's code asks
+    model = TSNE(perplexity=min(PERPLEXITY, few), init=start.numpy(), random_state=seed)
     with threadpool_limits(1):  # its threads' sums come in no fixed order
         return torch.from_numpy(model.fit_transform(mu.double().numpy()))

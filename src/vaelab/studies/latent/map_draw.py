@@ -1,4 +1,4 @@
-"""Figures of the whole map: encodings in two dimensions, their radius, a plane through three."""
+"""Figures of the whole map: encodings in two dimensions, and their radius."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.plotting.style import COLOURS, NAMES, WIDTH, Images, new_figure, tile, to_rgb
+from vaelab.plotting.style import COLOURS, NAMES, new_figure
 
 COLOURED_CLASSES = 10
 LONGEST_NAME = 16  # characters of a class's name that are shown
 GREY = "0.75"  # of the classes beyond those
 PANEL = 3.0  # inches: a row of maps
-POINT_NAMES = "ABC"
 BINS = 60
 
 Array = NDArray[Any]
@@ -158,67 +155,14 @@ def draw_radii(radii: Mapping[str, Array], latent_dim: int) -> Figure:
     figure = new_figure(3.2)
     axes = figure.subplots()
     for model, r in radii.items():
-        colour, sd = COLOURS[model], r.std(ddof=1) if len(r) > 1 else 0.0
+        sd = r.std(ddof=1) if len(r) > 1 else 0.0
         name = f"{NAMES[model]}: {r.mean():.1f} ± {sd:.1f}"
-        axes.hist(r, edges.tolist(), density=True, color=colour, alpha=0.25)
-        axes.hist(
-            r, edges.tolist(), density=True, color=colour, histtype="step", lw=1.5, label=name
-        )
+        shared: dict[str, Any] = {"bins": edges.tolist(), "density": True, "color": COLOURS[model]}
+        axes.hist(r, **shared, alpha=0.25)
+        axes.hist(r, **shared, histtype="step", lw=1.5, label=name)
     name = f"N(0, I): {prior.mean():.1f} ± {prior.std():.1f}"
     axes.plot(line, prior.pdf(line), color="black", linewidth=1.5, label=name)
     axes.set_xlabel("|z| of a draw of q(z|x), in units of z")
     axes.set_ylabel("density")
     axes.legend(title="mean ± sd")
     return figure
-
-
-def draw_plane(
-    originals: NDArray[np.uint8],
-    grids: Mapping[str, Images],
-    points: Mapping[str, Array],
-    squares: Mapping[str, tuple[float, float, float, float]],
-) -> Figure:
-    """originals: uint8 (3, C, H, W).
-
-    grids: model -> decoded images (side * side, C, H, W), row by row from the top; points: model ->
-    (3, 2), where the originals' encodings lie; squares: model -> left, right, bottom, top. The last
-    two in units of z. A frame as large as a tile is about each encoding.
-    """
-    figure = new_figure(1.3 + WIDTH / len(grids))
-    layout = figure.add_gridspec(2, 1, height_ratios=[1, 4])
-    examples = figure.add_subfigure(layout[0]).subplots(1, len(POINT_NAMES))
-    for axes, name, original in zip(examples, POINT_NAMES, to_rgb(originals), strict=True):
-        axes.imshow(original, interpolation="nearest")
-        axes.set_axis_off()
-        axes.set_title(name)
-    panels = figure.add_subfigure(layout[1]).subplots(1, len(grids), squeeze=False)[0]
-    for axes, (model, images) in zip(panels, grids.items(), strict=True):
-        side = round(len(images) ** 0.5)
-        left, right, _, _ = squares[model]
-        axes.imshow(tile(images, side, gap=0), extent=squares[model])
-        for name, (u, v) in zip(POINT_NAMES, points[model].tolist(), strict=True):
-            _mark(axes, name, u, v, (right - left) / side)
-        axes.set_title(NAMES[model], loc="left")
-        axes.set_xlabel("along AB (units of z)")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(6))
-    panels[0].set_ylabel("across AB (units of z)")
-    return figure
-
-
-def _mark(axes: Axes, name: str, u: float, v: float, cell: float) -> None:
-    corner = (u - 0.5 * cell, v - 0.5 * cell)
-    for colour, width in (("black", 3.0), ("white", 1.5)):
-        frame = Rectangle(corner, cell, cell, fill=False, color=colour, linewidth=width)
-        axes.add_patch(frame)
-    axes.text(
-        u - 0.5 * cell,
-        v + 0.5 * cell,
-        name,
-        ha="center",
-        va="center",
-        fontsize=8,
-        fontweight="bold",
-        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "black"},
-        zorder=5,
-    )

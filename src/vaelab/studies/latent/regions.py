@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.frame import rows as figure_rows
-from vaelab.metrics.probes import LinearProbe, fit_linear_probe
+from vaelab.metrics.probes import fit_linear_probe
 from vaelab.metrics.round_trip import RoundTrip
 from vaelab.metrics.variation import Variation, share, variation
 from vaelab.metrics.wasserstein import PatchReference
@@ -107,15 +106,16 @@ def measure(
     labels = torch.tensor(images.test.labels)[chosen]
     measured: dict[str, dict[str, Figures]] = {}
     for model, encoded in models.items():
-        reader = Reader.of(encoded.train, torch.tensor(images.train.labels), settings.seed)
+        trip, train_labels = RoundTrip.of(encoded.train), torch.tensor(images.train.labels)
+        probe = fit_linear_probe(encoded.train.mu, train_labels, settings.seed)
         drawn = named[model][0].z[: len(pixels)]
-        read = reader.read(drawn, encoded.test.mu[chosen], labels)
-        measured[model] = {"data": {"radius": None, **floor, **read, "apart": None}}
+        real = read(trip, probe, drawn, encoded.test.mu[chosen], labels)
+        measured[model] = {"data": {"radius": None, **floor, **real, "apart": None}}
         for region, (group, found) in zip(named[model], looked, strict=False):
             measured[model][region.key] = {
                 "radius": float(region.z.norm(dim=1).mean()) / math.sqrt(encoded.vae.latent_dim),
                 **look(group, found, region.single),
-                **reader.read(region.z, encode_means(encoded.vae, group), region.labels),
+                **read(trip, probe, region.z, encode_means(encoded.vae, group), region.labels),
                 "apart": region.apart,
             }
     return measured
@@ -160,51 +160,31 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
     draws = draw_aggregated(encoded.test, RANKED * n, generator)
     density = fit_mixture(encoded.train, seed=seed, components=COMPONENTS).log_prob(draws)
     radii = draws.double().norm(dim=1)
-    far = settings.far * math.sqrt(latent_dim)
+    far = shell(noise, settings.far * math.sqrt(latent_dim))
+    encodings = draw_posteriors(encoded.test, shown, noise)
+    around = draw_posteriors(encoded.test, shown[:1], noise)
     return [
-        Region(
-            "posterior",
-            "Encoded test images",
-            draw_posteriors(encoded.test, shown, noise),
-            labels,
-        ),
-        Region(
-            "image",
-            "Around one encoded image",
-            draw_posteriors(encoded.test, shown[:1], noise),
-            single=True,
-        ),
+        Region("posterior", "Encoded test images", encodings, labels),
+        Region("image", "Around one encoded image", around, single=True),
         *(
-            Region(
-                f"decile_{k}",
-                f"Density decile {k}{DECILE_NOTES.get(k, '')}",
-                decile(draws, density, k),
-            )
-            for k in settings.deciles
+            Region(f"decile_{k}", f"Density decile {k}{DECILE_NOTES.get(k, '')}", z)
+            for k, z in deciles(draws, density, settings.deciles).items()
         ),
-        *_class_regions(encoded.train, torch.tensor(images.train.labels), noise, seed),
+        *class_regions(encoded.train, torch.tensor(images.train.labels), noise, seed),
         *(
             Region(f"temperature_{t:g}", f"Temperature {t:g}", t * noise)
             for t in settings.temperatures
         ),
         Region("prior", "Prior", noise),
         *(
-            Region(
-                f"shell_{q:g}",
-                f"Shell at {100 * q:g}%",
-                shell(noise, float(radii.quantile(q))),
-            )
+            Region(f"shell_{q:g}", f"Shell at {100 * q:g}%", shell(noise, float(radii.quantile(q))))
             for q in settings.shells
         ),
-        Region(
-            "far",
-            f"Radius {settings.far:g} √d",
-            shell(noise, far),
-        ),
+        Region("far", f"Radius {settings.far:g} √d", far),
     ]
 
 
-def _class_regions(train: Posterior, labels: Tensor, noise: Tensor, seed: int) -> list[Region]:
+def class_regions(train: Posterior, labels: Tensor, noise: Tensor, seed: int) -> list[Region]:
     """Around classes and between them; none where labels group nothing: all alike, or no two."""
     if not 1 < len(labels.unique()) < len(labels):
         return []
@@ -213,19 +193,10 @@ def _class_regions(train: Posterior, labels: Tensor, noise: Tensor, seed: int) -
     within = gaussians.sample_components(classes, torch.Generator().manual_seed(seed))
     pairs = class_pairs(len(noise), len(gaussians.labels))
     gap, apart = between_classes(gaussians, pairs, noise)
+    far = float(apart.mean()) if apart.isfinite().all() else None
     return [
-        Region(
-            "classes",
-            "Classes",
-            within,
-            gaussians.labels[classes],
-        ),
-        Region(
-            "gap",
-            "Gap between classes",
-            gap,
-            apart=float(apart.mean()) if apart.isfinite().all() else None,
-        ),
+        Region("classes", "Classes", within, gaussians.labels[classes]),
+        Region("gap", "Gap between classes", gap, apart=far),
     ]
 
 
@@ -241,13 +212,14 @@ def draw_aggregated(posterior: Posterior, n: int, generator: torch.Generator) ->
     return draw_posteriors(posterior, order[torch.arange(n) % len(order)], noise)
 
 
-def decile(draws: Tensor, density: Tensor, k: int) -> Tensor:
-    """The k-th tenth of the draws by their density, 1 the rarest, in the order of the draws.
+def deciles(draws: Tensor, density: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
+    """Tenths of the draws by their density, 1 the rarest, each in the order of the draws.
 
-    draws: (N, latent_dim), N a multiple of ten; density: (N,). Returns (N / 10, latent_dim).
+    draws: (N, latent_dim), N a multiple of ten; density: (N,). Returns those wanted, each
+    (N / 10, latent_dim).
     """
-    tenth = len(draws) // 10
-    return draws[density.argsort(stable=True)[(k - 1) * tenth : k * tenth].sort().values]
+    tenths = density.argsort(stable=True).chunk(10)
+    return {k: draws[tenths[k - 1].sort().values] for k in wanted}
 
 
 def shell(noise: Tensor, radius: float) -> Tensor:
@@ -291,31 +263,18 @@ def between_classes(
 # --- measures ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Reader:
-    """What a model's own encoder makes of images that were decoded from known latents."""
+def read(trip: RoundTrip, probe: Any, z: Tensor, back: Tensor, labels: Tensor | None) -> Figures:
+    """What a model's own encoder makes of images that were decoded from known latents.
 
-    trip: RoundTrip
-    probe: LinearProbe | None  # on encodings; None where there is one class
-
-    @classmethod
-    def of(cls, train: Posterior, labels: Tensor, seed: int) -> Reader:
-        return cls(RoundTrip.of(train), fit_linear_probe(train.mu, labels, seed))
-
-    def read(self, z: Tensor, back: Tensor, labels: Tensor | None) -> Figures:
-        """z, back: (n, latent_dim), latents and the encodings' means of their images.
-
-        labels: (n,), the classes that the images should show.
-        """
-        row: Figures = {
-            "round_trip": self.trip.miss(z, back),
-            "confidence": None,
-            "accuracy": None,
-        }
-        if self.probe is not None:
-            largest = self.probe.predict_proba(back).max(1)
-            row["confidence"] = float(largest.values.mean())
-            if labels is not None:
-                taken = self.probe.classes[largest.indices]
-                row["accuracy"] = float((taken == labels).double().mean())
-        return row
+    probe: fit_linear_probe's, on encodings; z, back: (n, latent_dim), latents and the encodings'
+    means of their images; labels: (n,), the classes that the images should show.
+    """
+    figures: Figures = dict.fromkeys(("round_trip", "confidence", "accuracy"))
+    figures["round_trip"] = trip.miss(z, back)
+    if probe is not None:
+        probabilities = probe.predict_proba(back.double().numpy())
+        figures["confidence"] = float(probabilities.max(1).mean())
+        if labels is not None:
+            taken = probe.classes_[probabilities.argmax(1)]
+            figures["accuracy"] = float((taken == labels.numpy()).mean())
+    return figures

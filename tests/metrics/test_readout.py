@@ -7,8 +7,8 @@ import math
 import numpy as np
 import torch
 
+from vaelab.metrics.readout import factor_targets, read_factors
 from vaelab.sources.shapes import FACTORS, SYMMETRY, draw, sample_factors
-from vaelab.studies.latent.readout import factor_targets, read_factors
 
 
 def test_targets_are_equal_where_images_are() -> None:
@@ -50,11 +50,3 @@ def test_encodings_that_hold_a_factor_and_no_other() -> None:
     assert scores.pop("hue") > 0.99
     assert len(scores) == len(FACTORS) - 1
     assert max(scores.values()) < 0.02
-
-
-def test_factors_of_other_images() -> None:
-    """Without a shape, or a name that is known."""
-    factors = torch.tensor([[0.1, 0.9], [0.2, 0.5]])
-    targets = factor_targets(["hue", "weight"], factors)
-    assert targets["hue"].shape == (2, 2)
-    torch.testing.assert_close(targets["weight"], factors[:, 1:])
