@@ -1,18 +1,18 @@
 """Downloads, against a server with faults."""
 
 import hashlib
-import os
 import socket
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vaelab.runtime.errors import UserError
 from vaelab.sources import fetch as fetch_module
 from vaelab.sources.fetch import downloads_dir, fetch
 
-BODY = os.urandom(100_000)
+BODY = np.random.default_rng(0).bytes(100_000)
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
 SHA256 = "sha256:" + hashlib.sha256(BODY).hexdigest()
 
