@@ -12,7 +12,7 @@ from vaelab.metrics.measures import MEASURES, PATH_NAMES
 from vaelab.report.render import label, read_facts, render, show
 
 OF_PATHS = ["detour", "step_variation", "middle_sharpness", "middle_contrast", "departure"]
-SHOWN = [*OF_PATHS, "density", "nearest", "ends"]  # columns of the table
+SHOWN = [*OF_PATHS, "nearest"]  # columns of the table
 NEARLY = 0.1  # departure up to which a path is called nearly a cross-fade
 FADE = ("pixels", "linear")
 
