@@ -316,8 +316,12 @@ def draw_kl_by_dimension(
         axes.plot(ranks, ordered, color=COLOURS[model], linewidth=1.8, label=label)
         if active:
             axes.plot(active, ordered[active - 1], "o", color=COLOURS[model])
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
+    every = np.concatenate([*kl.values()])
+    if every.max() > 10.0 * every.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_ylim(bottom=0.0)
     axes.set_xlabel("latent dimension, that of the largest KL first (a dot: the last active unit)")
     axes.set_ylabel("KL (nats/image)")
     axes.grid(alpha=0.25)
