@@ -115,8 +115,6 @@ def train(
     finished = _restore(checkpoint, vae, optimisers)
     for epoch in finished:
         on_epoch(epoch)
-    if finished:
-        log.info("goes on after epoch %d of %d", len(finished), epochs)
 
     for number in range(len(finished), epochs):
         started = time.perf_counter()
@@ -165,7 +163,9 @@ def _restore(
     vae.load_state_dict(state["vae"])
     for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(saved)
-    return [Epoch(**saved) for saved in state["epochs"]]
+    epochs = [Epoch(**saved) for saved in state["epochs"]]
+    log.info("goes on after epoch %d", len(epochs))
+    return epochs
 
 
 def _train_epoch(

@@ -31,6 +31,7 @@ from vaelab.studies.latent import Found
 from vaelab.studies.latent.encoded import Encoded
 from vaelab.vae.inference import decode
 from vaelab.vae.model import VAE, Posterior
+from vaelab.vae.pixels import to_floats
 
 STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # of a traversal, in standard deviations of q(z)
 REACH = 2.0  # standard deviations either side of the mean between which changes are measured
@@ -173,7 +174,7 @@ def change_between(images: NDArray[np.uint8]) -> Change | None:
 
     images: uint8 (N, C, H, W).
     """
-    pixels = torch.from_numpy(images).float() / 255.0
+    pixels = to_floats(images)
     return change(pixels, pixels.roll(-1, dims=0)) if len(pixels) > 1 else None
 
 
