@@ -122,17 +122,9 @@ def train(
         row = _train_epoch(vae, train_pixels, optimisers, objective, settings, seed, number, epochs)
         seconds = time.perf_counter() - started
         vae.eval()
-        val = validate(vae, val_pixels, samples=1, seed=seed)
-        figures = (val.distortion, val.mse, *([val.rate] if vae.stochastic else []))
-        if not all(map(math.isfinite, figures)):
+        row |= _validation_row(vae, val_pixels, seed)
+        if not all(map(math.isfinite, _trusted(row, vae))):
             raise _diverged(number, "on the validation split", settings)
-        row |= {
-            "val_elbo": val.elbo,
-            "val_reconstruction": val.distortion,
-            "val_kl": val.rate,
-            "val_mse": val.mse,
-            "val_psnr": val.psnr,
-        }
         finished.append(Epoch(number + 1, row, count / seconds, int(time.time() * 1000)))
         checkpoint.save(
             {
@@ -221,6 +213,23 @@ def _train_epoch(
         "beta": beta,
         "learning_rate": learning_rate,
     }
+
+
+def _validation_row(vae: VAE, pixels: Tensor, seed: int) -> Row:
+    val = validate(vae, pixels, samples=1, seed=seed)
+    return {
+        "val_elbo": val.elbo,
+        "val_reconstruction": val.distortion,
+        "val_kl": val.rate,
+        "val_mse": val.mse,
+        "val_psnr": val.psnr,
+    }
+
+
+def _trusted(row: Row, vae: VAE) -> list[float]:
+    """What must be finite of the validation: a point posterior's rate is not."""
+    keys = ["val_reconstruction", "val_mse", *(["val_kl"] if vae.stochastic else [])]
+    return [row[key] for key in keys]
 
 
 def _batches(pixels: Tensor, order: torch.Generator, settings: TrainSettings) -> Iterator[Tensor]:
