@@ -32,7 +32,7 @@ from vaelab.training.optimisers import (
     learning_rate_at,
     set_learning_rate,
 )
-from vaelab.training.validation import validate
+from vaelab.training.validation import Validation, validate
 from vaelab.vae.device import select_precision
 from vaelab.vae.model import VAE
 from vaelab.vae.objective import charged_rate, elbo_terms
@@ -122,8 +122,10 @@ def train(
         row = _train_epoch(vae, train_pixels, optimisers, objective, settings, seed, number, epochs)
         seconds = time.perf_counter() - started
         vae.eval()
-        row |= _validation_row(vae, val_pixels, seed)
-        if not all(map(math.isfinite, _trusted(row, vae))):
+        val = validate(vae, val_pixels, samples=1, seed=seed)
+        row |= _columns(val)
+        figures = (val.distortion, val.mse, *([val.rate] if vae.stochastic else []))
+        if not all(map(math.isfinite, figures)):
             raise _diverged(number, "on the validation split", settings)
         finished.append(Epoch(number + 1, row, count / seconds, int(time.time() * 1000)))
         checkpoint.save(
@@ -215,8 +217,7 @@ def _train_epoch(
     }
 
 
-def _validation_row(vae: VAE, pixels: Tensor, seed: int) -> Row:
-    val = validate(vae, pixels, samples=1, seed=seed)
+def _columns(val: Validation) -> Row:
     return {
         "val_elbo": val.elbo,
         "val_reconstruction": val.distortion,
@@ -224,12 +225,6 @@ def _validation_row(vae: VAE, pixels: Tensor, seed: int) -> Row:
         "val_mse": val.mse,
         "val_psnr": val.psnr,
     }
-
-
-def _trusted(row: Row, vae: VAE) -> list[float]:
-    """What must be finite of the validation: a point posterior's rate is not."""
-    keys = ["val_reconstruction", "val_mse", *(["val_kl"] if vae.stochastic else [])]
-    return [row[key] for key in keys]
 
 
 def _batches(pixels: Tensor, order: torch.Generator, settings: TrainSettings) -> Iterator[Tensor]:
