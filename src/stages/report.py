@@ -5,17 +5,28 @@ python src/stages/report.py cifar10
 
 from stage import run_stage
 from vaelab.report import compare, interpolate, latent_explore
+from vaelab.runtime.errors import UserError
 from vaelab.runtime.outputs import write_text
 from vaelab.settings import load_settings
 
 PAGES = {"compare": compare, "interpolate": interpolate, "latent_explore": latent_explore}
+NOT_WHOLE = (OSError, ValueError, LookupError, TypeError, AssertionError)  # of files that are cut
 
 
 def main(dataset: str) -> None:
     folder = load_settings().of(dataset).report_dir
+    texts = {}
     for study, its in PAGES.items():
-        if (folder / study).is_dir():
-            write_text(folder / f"{study}.md", its.page(folder))
+        try:
+            texts[study] = its.page(folder)
+        except NOT_WHOLE as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UserError(
+                f"{folder / study} does not hold what {study} writes ({reason}); "
+                f"`dvc repro -f {study}@{dataset}` writes it anew"
+            ) from None
+    for study, text in texts.items():
+        write_text(folder / f"{study}.md", text)
 
 
 if __name__ == "__main__":

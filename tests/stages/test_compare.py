@@ -39,6 +39,11 @@ def prepare(architectures: list[str], seeds: int = 1, **model: str) -> None:
             shutil.rmtree(folder)
 
 
+@pytest.fixture(autouse=True)
+def its_page_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "PAGES", {"compare": report.compare})
+
+
 def test_two_architectures(recorder: Recorder) -> None:
     write_data(Path("data/toys"), known_factors=True)
     prepare(["fc", "conv"], seeds=2, likelihood="bernoulli", sigma="learned")

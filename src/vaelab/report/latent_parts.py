@@ -11,6 +11,7 @@ from vaelab.metrics.measures import MEASURES
 from vaelab.report.render import ABSENT, label, measure_rows, number, show
 
 TOLD = 0.5  # R² from which a factor counts as read
+LOST = 0.1  # R² below which a factor counts as not held
 LARGE = 0.5  # a cosine from which two directions go together
 SCORES = ("mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness")
 CLASSES = ("class_one", "class_every", "class_chance")
@@ -21,8 +22,9 @@ HITS = ("hit_c", "hit_single", "hit_mean", "hit_mean_other", "hit_real")
 def dimensions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
     """For latent_dimensions.md.j2. figures: measures.csv; facts: of studies.latent.dimensions.
 
-    By model: `read`, how many factors are TOLD, `mig`, `classes` and `largest`, empty where not
-    measured; `between`, the pixels that two images differ in; rows by factor and by score.
+    `lost`: factors that no model holds. By model: `read`, how many are TOLD, `mig`, `classes` and
+    `largest`, empty where not measured; `between`, the pixels that two images differ in; rows by
+    factor and by score.
     """
     models = list(facts["leading"])
     factors = list(dict.fromkeys(figures[figures["measure"] == "readout"]["source"]))
@@ -42,6 +44,11 @@ def dimensions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
             m: sum((mean(figures, m, "readout", name) or 0.0) >= TOLD for name in factors)
             for m in models
         },
+        "lost": [
+            name.replace("_", " ")
+            for name in factors
+            if all((mean(figures, m, "readout", name) or 0.0) < LOST for m in models)
+        ],
         "mig": known["mig"],
         "classes": {key: known[key] for key in CLASSES if known[key]},
         "largest": {m: float(pixels[figures["model"] == m].max()) for m in models},
