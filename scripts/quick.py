@@ -24,6 +24,7 @@ SMALL: dict[str, Any] = {
     "count": 400,
     "latent_dim": 16,
     "epochs": 2,
+    "min_steps": 0,
     "seeds": [0, 1],
     "elbo_samples": 2,
     "iw_samples": 4,
