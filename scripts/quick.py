@@ -21,11 +21,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 PLACE = PROJECT / ".vaelab" / "quick"
 COPIED = ("src", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore")
 SMALL: dict[str, Any] = {
-    "count": 400,
-    "latent_dim": 16,
+    "image_size": 16,
+    "count": 300,
+    "latent_dim": 8,
     "epochs": 2,
     "min_steps": 0,
-    "seeds": [0, 1],
+    "seeds": [0],
     "elbo_samples": 2,
     "iw_samples": 4,
     "generated": 64,
@@ -42,7 +43,6 @@ SMALL: dict[str, Any] = {
 EXPECTED = (
     "data/shapes/meta.json",
     "models/shapes/*/seed_0/weights.safetensors",
-    "models/shapes/*/seed_1/weights.safetensors",
     "metrics/shapes/*.json",
     "reports/shapes/compare.md",
     "reports/shapes/interpolate.md",

@@ -37,7 +37,7 @@ PARAMS["datasets"] = {
 }
 PARAMS["model"] |= {"latent_dim": 4, "likelihood": "discretized_logistic"}
 PARAMS["model"] |= {"fc": {"width": 8, "blocks": 1}, "conv": {"width": 4}, "toy": {"depth": 1}}
-PARAMS["train"] |= {"min_steps": 0, "batch_size": 16, "learning_rate": 1e-3, "device": "cpu"}
+PARAMS["train"] |= {"seeds": [0, 1], "batch_size": 16, "learning_rate": 1e-3, "device": "cpu"}
 PARAMS["compare"] |= {"flow_steps": 5}
 
 
