@@ -178,7 +178,7 @@ def test_a_run_of_several_models_names_the_runs_that_trained_them(
     for seed in (2, 10):
         file = settings.model_dir("conv") / f"seed_{seed}" / "weights.safetensors"
         file.parent.mkdir(parents=True)
-        file.write_bytes(b"%d" % seed)
+        file.write_bytes(b"weights of seed %d" % seed)
         options = {"name": f"conv-z4-s{seed}", "model": "conv", "seed": seed}
         with tracking.run("train_conv", settings, META, **options) as run:
             tracking.remember(run, file)
@@ -193,7 +193,7 @@ def test_a_run_of_several_models_names_the_runs_that_trained_them(
 
     assert tags()["conv_run"] == ", ".join(ids)
     assert "fc_run" not in tags()
-    file.write_bytes(b"other weights")
+    file.write_bytes(b"weights of another")
     assert tags()["conv_run"] == ids[0]
 
 
