@@ -85,7 +85,7 @@ class Recorder:
         self.artifacts.append((path, folder))
 
 
-NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4}}
+NETS = {"fc": {"width": 24, "blocks": 2}, "conv": {"width": 4, "blocks": 1}}
 
 
 def small_vae(architecture: str, channels: int = 3, side: int = 16, **config: Any) -> VAE:
@@ -120,7 +120,11 @@ def write_params(**changes: Any) -> None:
     """params.yaml of small models; changes: mappings, to `interpolate` and `latent_explore`."""
     tree = yaml.safe_load(PARAMS.read_text())
     tree["datasets"] = {"toys": {"source": "shapes", "image_size": 16, "count": 90}}
-    tree["model"] |= {"latent_dim": 4, "fc": {"width": 8, "blocks": 1}, "conv": {"width": 2}}
+    tree["model"] |= {
+        "latent_dim": 4,
+        "fc": {"width": 8, "blocks": 1},
+        "conv": {"width": 2, "blocks": 0},
+    }
     tree["train"] |= {"device": "cpu"}
     small = {
         "interpolate": {"pairs": 2, "corners": "drawn", "measured": 6, "relaxation": 3, "steps": 3},

@@ -11,7 +11,7 @@ from vaelab.vae.model import VAE, VAEConfig
 
 
 class LeftPixel(nn.Module):
-    """An encoder whose mu is the left pixel of two, in [-1, 1], and whose logvar is 0."""
+    """An encoder whose mu is the left pixel of two, in [-2, 2], and whose logvar is 0."""
 
     def forward(self, x: Tensor) -> Tensor:
         left = x.flatten(1)[:, :1]

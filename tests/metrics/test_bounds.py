@@ -130,7 +130,11 @@ def test_importance_weighted_bound_by_hand() -> None:
 def vae() -> VAE:
     torch.manual_seed(0)
     config = VAEConfig(
-        architecture="conv", shape=SHAPE, latent_dim=5, likelihood="gaussian", net={"width": 4}
+        architecture="conv",
+        shape=SHAPE,
+        latent_dim=5,
+        likelihood="gaussian",
+        net={"width": 4, "blocks": 0},
     )
     return nets.build(config)
 

@@ -1,5 +1,6 @@
 """The architectures: what goes in and comes out, and how large they are."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,7 @@ import torch
 from toys import small_vae as build
 
 from vaelab import nets
-from vaelab.nets.conv import sides
-from vaelab.nets.fc import Flat
+from vaelab.nets.conv import Double, Residual, sides
 from vaelab.runtime.errors import UserError
 from vaelab.settings import (
     ARCHITECTURES,
@@ -60,13 +60,7 @@ def test_the_nets_see_pixels_around_zero() -> None:
     seen = []
     vae.encoder.register_forward_hook(lambda module, args, output: seen.append(args[0]))
     vae.encode(torch.tensor([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1).expand(3, 3, 16, 16))
-    assert [image.unique().tolist() for image in seen[0]] == [[-1.0], [0.0], [1.0]]
-
-
-@pytest.mark.parametrize(("side", "scale"), [(16, 1.0), (32, 1.0), (64, 0.25)])
-def test_fc_scales_the_pixels_of_larger_images(side: int, scale: float) -> None:
-    image = torch.rand(2, 3, side, side)
-    torch.testing.assert_close(Flat(3 * side * side)(image), scale * image.flatten(1))
+    assert [image.unique().tolist() for image in seen[0]] == [[-2.0], [0.0], [2.0]]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +76,7 @@ def test_conv_halves_the_side_and_doubles_the_channels(
     side: int, expected: list[int], channels: list[int]
 ) -> None:
     assert sides(side) == expected
-    vae = build("conv", side=side, net={"width": 32})
+    vae = build("conv", side=side, net={"width": 32, "blocks": 0})
     convolutions = [m for m in vae.encoder.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [m.out_channels for m in convolutions] == channels
     doublings = [m for m in vae.decoder.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
@@ -121,7 +115,7 @@ def test_fc_has_as_many_parameters_as_conv_unless_its_width_is_named(
 
 
 def test_a_conv_too_small_to_be_matched_is_one_line() -> None:
-    model = model_settings(latent_dim=2, conv=ConvSettings(width=1))
+    model = model_settings(latent_dim=2, conv=ConvSettings(width=1, blocks=0))
     with pytest.raises(
         UserError, match=r"no model\.fc\.width gives FC within 2% as many .* Conv's"
     ):
@@ -134,3 +128,34 @@ def test_a_point_posterior_is_its_mean() -> None:
     assert torch.equal(posterior.sample(), posterior.mu)
     assert not vae.stochastic
     assert build("conv").stochastic
+
+
+def test_a_variance_above_the_priors_grows_linearly() -> None:
+    """An encoder that gives huge values must not make exp(logvar) overflow."""
+    vae = build("fc")
+    with torch.no_grad():
+        vae.encoder[-1][-1].weight.zero_()  # type: ignore[index]
+        for raw, variance in ((1e6, 1e6 + 1), (1.0, 2.0), (0.0, 1.0), (-8.0, math.exp(-8.0))):
+            vae.encoder[-1][-1].bias.fill_(raw)  # type: ignore[index]
+            found = vae.encode(torch.rand(2, *vae.config.shape)).logvar
+            torch.testing.assert_close(found.exp(), torch.full_like(found, variance))
+
+
+def test_doubling_is_the_transposed_convolution_with_its_bias() -> None:
+    double, whole = Double(5, 3, side=7), torch.nn.ConvTranspose2d(5, 3, 4, stride=2, padding=1)
+    whole.load_state_dict({"weight": double.conv.weight, "bias": torch.arange(3.0)})
+    double.bias.data = torch.arange(3.0).view(3, 1, 1)
+    x = torch.randn(2, 5, 4, 4)
+    torch.testing.assert_close(double(x), whole(x)[..., :7, :7])
+
+
+def test_blocks_are_residual_and_at_every_feature_map() -> None:
+    without, with_two = (build("conv", net={"width": 4, "blocks": n}) for n in (0, 2))
+    own = sum(isinstance(module, Residual) for module in with_two.modules())
+    assert own == 2 * 2 * (len(sides(16)) - 1)  # two nets
+    residual = Residual(4)
+    torch.nn.init.zeros_(residual.branch[-1].weight)
+    torch.nn.init.zeros_(residual.branch[-1].bias)
+    x = torch.randn(2, 4, 8, 8)
+    assert torch.equal(residual(x), x)
+    assert with_two.parameter_count() > without.parameter_count()

@@ -206,7 +206,10 @@ def test_a_data_sets_own_values_go_before_the_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"model": {"conv": {"w": 2}}}, ".model.conv: w: no such setting; allowed here: width"),
+        (
+            {"model": {"conv": {"w": 2}}},
+            ".model.conv: w: no such setting; allowed here: width, blocks",
+        ),
         ({"model": {"conv": 2}}, ".model.conv is 2; allowed: a valid dictionary"),
         ({"model": {"latent_dim": 0}}, ".model.latent_dim is 0; allowed: greater than or equal"),
         ({"model": {"sigma": 0.1, "likelihood": "bernoulli"}}, ".model: sigma can be fixed for"),

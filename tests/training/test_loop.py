@@ -174,7 +174,7 @@ def test_a_point_posterior_is_trained_on_the_distortion_alone(
 def test_free_bits_keep_dimensions_from_collapsing(images: ImageArrays, tmp_path: Path) -> None:
     """Under a high beta all dimensions collapse; what costs nothing is kept."""
     kl = {}
-    settings = TRAIN.model_copy(update={"epochs": 12, "learning_rate": 5e-3})
+    settings = TRAIN.model_copy(update={"epochs": 24, "learning_rate": 5e-3})
     for free_bits in (0.0, 0.5):
         objective = ObjectiveSettings(
             beta=200.0, free_bits=free_bits, kl_warmup_epochs=0.0, kl_cycles=1

@@ -10,6 +10,7 @@ import torch
 from vaelab import nets
 from vaelab.settings import load_settings
 from vaelab.training import optimisers
+from vaelab.vae.model import VAE
 
 WHOLE = load_settings(Path(__file__).parents[2] / "params.yaml")
 SETTINGS, OBJECTIVE = WHOLE.train, WHOLE.objective
@@ -49,16 +50,61 @@ def test_the_kl_weight_grows_linearly_to_beta_in_each_cycle(
     assert optimisers.beta_at(0.0, 10, at_once) == 1.0
 
 
-def test_muon_moves_a_matrix_as_far_in_every_direction() -> None:
-    """Adam's step for a gradient of rank 1 is of rank 1 or so; Muon's singular values are equal."""
-    vae = nets.build(nets.configure("fc", WHOLE.model, (3, 16, 16)))
-    muon, adam = optimisers.build_optimisers(vae, SETTINGS)
-    matrix = vae.encoder[1][0].weight  # type: ignore[index]
-    before = matrix.detach().clone()
-    matrix.grad = torch.randn_like(matrix) @ torch.diag(torch.logspace(0, -2, matrix.shape[1]))
+def built(side: int = 16, **change: object) -> tuple[VAE, list[torch.optim.Optimizer]]:
+    vae = nets.build(nets.configure("conv", WHOLE.model, (3, side, side)))
+    return vae, optimisers.build_optimisers(vae, SETTINGS.model_copy(update=change))
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adam"])
+def test_every_weight_is_moved_by_one_optimiser(optimiser: str) -> None:
+    vae, built_ones = built(optimiser=optimiser)
+    assert len(built_ones) == {"muon": 2, "adam": 1}[optimiser]
+    moved = [
+        weight for each in built_ones for group in each.param_groups for weight in group["params"]
+    ]
+    assert len(moved) == len(list(vae.parameters()))
+    assert {id(weight) for weight in moved} == {id(weight) for weight in vae.parameters()}
+
+
+@pytest.mark.parametrize("shape", [(160, 600), (600, 160), (32, 16, 4, 4)])
+def test_muon_moves_a_weight_as_far_in_every_direction(shape: tuple[int, ...]) -> None:
+    """And features by as much at any width: by the condition on the step's spectral norm."""
+    weight = torch.nn.Parameter(torch.randn(shape))
+    before = weight.detach().clone()
+    flat = torch.randn(shape).flatten(1)
+    weight.grad = (flat @ torch.diag(torch.logspace(0, -2, flat.shape[1]))).view(shape)
+    muon = optimisers.Muon([weight], share=3.0, momentum=0.9)
+    optimisers.set_learning_rate([muon], 0.1)
     muon.step()
-    step = torch.linalg.svdvals(matrix.detach() - before)
-    assert step.min() > 0.4 * step.max()
-    grouped = [parameter for each in (muon, adam) for parameter in each.param_groups[0]["params"]]
-    assert {id(each) for each in grouped} == {id(each) for each in vae.parameters()}
-    assert len(grouped) == len(list(vae.parameters()))
+    moved = torch.linalg.svdvals((weight.detach() - before).flatten(1))
+    expected = 0.3 * (flat.shape[0] / flat.shape[1]) ** 0.5
+    torch.testing.assert_close(moved, torch.full_like(moved, expected), rtol=0.02, atol=0)
+
+
+def test_muons_momentum_is_nesterovs() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    muon = optimisers.Muon([weight], share=1.0, momentum=0.5)
+    for gradient in (torch.diag(torch.tensor([1.0, 1.0])), torch.diag(torch.tensor([-0.5, 1.0]))):
+        before, weight.grad = weight.detach().clone(), gradient
+        muon.step()
+    # The first entry's velocity is 0.5 * 1 - 0.5 = 0, and a step ahead of it -0.5 < 0.
+    torch.testing.assert_close(weight.detach() - before, torch.diag(torch.tensor([1.0, -1.0])))
+
+
+def test_both_ways_to_an_orthogonal_matrix_agree() -> None:
+    """By eigenvalues on a CPU, by a polynomial elsewhere."""
+    matrix = torch.randn(40, 300) * torch.logspace(0, -1.5, 40)[:, None]
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    torch.testing.assert_close(optimisers.orthogonal(matrix), u @ v, atol=2e-3, rtol=0)
+    torch.testing.assert_close(optimisers.by_polynomial(matrix), u @ v, atol=0.1, rtol=0)
+    assert optimisers.orthogonal(torch.zeros(3, 5)).isfinite().all()
+
+
+def test_adams_rate_falls_with_a_large_fan_in() -> None:
+    """As the steps of all weights add up in what they feed."""
+    vae, (adam,) = built(side=64, optimiser="adam")
+    optimisers.set_learning_rate([adam], 0.01)
+    rates = {id(w): group["lr"] for group in adam.param_groups for w in group["params"]}
+    head = vae.encoder[-1].weight  # type: ignore[union-attr]
+    assert rates[id(head)] == pytest.approx(0.01 * 512 / 4096)
+    assert rates[id(vae.encoder[0].conv.weight)] == 0.01  # type: ignore[index, union-attr]

@@ -22,7 +22,11 @@ def prepare(folder: Path) -> None:
     """A working folder with small settings and the built-in data set."""
     tree = yaml.safe_load((PROJECT / "params.yaml").read_text())
     tree["datasets"] = {"shapes": {"source": "shapes", "image_size": 16, "count": 600}}
-    tree["model"] |= {"latent_dim": 8, "fc": {"width": 32, "blocks": 1}, "conv": {"width": 8}}
+    tree["model"] |= {
+        "latent_dim": 8,
+        "fc": {"width": 32, "blocks": 1},
+        "conv": {"width": 8, "blocks": 0},
+    }
     tree["train"] |= {"epochs": EPOCHS, "min_steps": 0, "batch_size": 32, "device": "cpu"}
     folder.mkdir()
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))

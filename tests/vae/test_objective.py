@@ -26,7 +26,7 @@ def test_kl_is_that_of_the_distributions(posterior: tuple[Tensor, Tensor]) -> No
 
 
 class FixedEncoder(nn.Module):
-    """mu = (mean pixel in [-1, 1], 0); logvar = (log 0.25, 0)."""
+    """mu = (mean pixel in [-2, 2], 0); logvar = (log 0.25, 0)."""
 
     def forward(self, images: Tensor) -> Tensor:
         mu = images.flatten(1).mean(1)
@@ -56,7 +56,7 @@ def test_elbo_by_hand(tiny: VAE) -> None:
 
     eps = torch.randn(2, 2, generator=torch.Generator().manual_seed(7)).tolist()
     for i, (a, b) in enumerate(pixels):
-        mu = (2 * a - 1 + 2 * b - 1) / 2
+        mu = (4 * a - 2 + 4 * b - 2) / 2
         logit = (mu + 0.5 * eps[i][0]) + 2 * eps[i][1]
         p = 1 / (1 + math.exp(-logit))
         distortion = -sum(x * math.log(p) + (1 - x) * math.log(1 - p) for x in (a, b))

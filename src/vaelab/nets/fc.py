@@ -18,25 +18,8 @@ from vaelab.runtime.errors import UserError
 from vaelab.settings import ModelSettings
 from vaelab.vae.model import VAE, VAEConfig
 
-SOUGHT_AT = 3 * 32 * 32  # pixel values of the images on which the learning rate was sought
 TOLERANCE = 0.02  # of the parameter count, up to which two models count as equally large
 WIDEST = 16_384
-
-
-class Flat(nn.Module):
-    """(B, C, H, W) -> (B, C * H * W), those of larger images than SOUGHT_AT scaled down.
-
-    A step of Muon moves the first layer's outputs by as much as the norm of the pixels times that
-    of the step, and both grow with the root of how many pixels there are: at 64 x 64 the rate that
-    fits 32 x 32 lets `logvar` run away at first.
-    """
-
-    def __init__(self, pixels: int) -> None:
-        super().__init__()
-        self.scale = min(1.0, SOUGHT_AT / pixels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scale * x.flatten(1)
 
 
 class Residual(nn.Module):
@@ -61,7 +44,7 @@ def mlp(inputs: int, width: int, blocks: int, outputs: int) -> nn.Sequential:
 def build(config: VAEConfig) -> VAE:
     pixels = math.prod(config.shape)
     width, blocks = config.net["width"], config.net["blocks"]
-    encoder = nn.Sequential(Flat(pixels), mlp(pixels, width, blocks, 2 * config.latent_dim))
+    encoder = nn.Sequential(nn.Flatten(), mlp(pixels, width, blocks, 2 * config.latent_dim))
     decoder = nn.Sequential(
         mlp(config.latent_dim, width, blocks, pixels), nn.Unflatten(1, config.shape)
     )

@@ -31,6 +31,7 @@ class ConvSettings(NetSettings):
     label: ClassVar[str] = "Conv"
 
     width: Annotated[int, Field(ge=1, le=1024)]  # channels after the first halving
+    blocks: Annotated[int, Field(ge=0, le=16)]  # residual blocks at each feature map
 
 
 class ModelSettings(Section):

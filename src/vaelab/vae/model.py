@@ -112,11 +112,13 @@ class VAE(nn.Module):
         return self.config.posterior != "point"
 
     def encode(self, images: Tensor) -> Posterior:
-        """images: (B, C, H, W) in [0, 1]. The nets see them in [-1, 1]."""
-        mu, logvar = self.encoder(2.0 * images - 1.0).float().chunk(2, dim=1)
+        """images: (B, C, H, W) in [0, 1]. The nets see them in [-2, 2], of a deviation about 1."""
+        mu, raw = self.encoder(4.0 * images - 2.0).float().chunk(2, dim=1)
         if not self.stochastic:
-            logvar = torch.full_like(logvar, -math.inf)
-        return Posterior(mu, logvar)
+            return Posterior(mu, torch.full_like(raw, -math.inf))
+        # exp(raw) up to the prior's variance of 1, 1 + raw above: an exponential that the first
+        # steps drive up would overflow, and wider than the prior gains nothing.
+        return Posterior(mu, raw.clamp(max=0.0) + raw.clamp(min=0.0).log1p())
 
     def decode(self, z: Tensor) -> Tensor:
         """z: (B, latent_dim). Returns the likelihood's parameters, (B, C, H, W), float32."""

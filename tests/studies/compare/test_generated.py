@@ -66,7 +66,7 @@ def test_few_test_images_are_halved(tmp_path: Path) -> None:
 def small_vae() -> VAE:
     torch.manual_seed(0)
     shared = {"shape": (3, 16, 16), "latent_dim": 4, "likelihood": "gaussian"}
-    return nets.build(VAEConfig(architecture="conv", net={"width": 4}, **shared))
+    return nets.build(VAEConfig(architecture="conv", net={"width": 4, "blocks": 0}, **shared))
 
 
 def test_samplers_and_what_is_generated(images: ImageArrays) -> None:
