@@ -1,5 +1,6 @@
 """The training loop: what it learns, its schedules, and that a stopped run goes on bit for bit."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +186,9 @@ def test_free_bits_keep_dimensions_from_collapsing(images: ImageArrays, tmp_path
     assert kl[0.5] > 1.0
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
-    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("factor", [float("nan"), 1e6])
+def test_a_loss_that_is_no_number_or_explodes_stops_the_run_and_keeps_the_checkpoint(
+    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
     with pytest.raises(Stopped):
         run(images, tmp_path, stop_after=2)
@@ -195,11 +197,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
 
     def spoilt(vae: VAE, *arguments: object) -> object:
         terms = elbo_terms(vae, *arguments)
-        terms.log_likelihood.mul_(float("nan"))
+        terms.log_likelihood.mul_(factor)
         return terms
 
     monkeypatch.setattr(training, "elbo_terms", spoilt)
-    with pytest.raises(UserError, match=r"NaN or infinite in epoch 3, between steps 1 .*is kept"):
+    with pytest.raises(UserError, match=r"diverged in epoch 3, between steps 1 .*is kept"):
         run(images, tmp_path)
     assert (tmp_path / "state.pt").read_bytes() == before
 
@@ -214,6 +216,17 @@ def test_weights_that_give_no_finite_bound_are_no_checkpoint(
     with pytest.raises(UserError, match="in epoch 1, on the validation split"):
         run(images, tmp_path / "a", settings=settings)
     assert not (tmp_path / "a" / "state.pt").exists()
+
+
+def test_what_is_senseless() -> None:
+    """Ten times the raw image's nats; a narrow fixed sigma begins above those, and may."""
+    images = torch.tensor([0.0, 1.0]).repeat(4, 3, 16, 8)
+    raw = images[0].numel() * math.log(256)
+    usual = small_vae("fc", likelihood="bernoulli")
+    assert training.senseless(usual, images) == pytest.approx(10 * raw)
+    narrow = small_vae("fc", likelihood="gaussian", sigma=0.01)
+    each = 0.5 * (0.5 / 0.01) ** 2 + math.log(0.01) + 0.5 * math.log(2 * math.pi)
+    assert training.senseless(narrow, images) == pytest.approx(10 * images[0].numel() * each)
 
 
 def test_flips_mirror_half_of_the_images_left_to_right(

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vaelab.data.arrays import ImageArrays
+from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.runtime.errors import UserError
 from vaelab.runtime.progress import bar
@@ -34,17 +34,20 @@ from vaelab.training.optimisers import (
 )
 from vaelab.training.validation import Validation, validate
 from vaelab.vae.device import select_precision
+from vaelab.vae.inference import batches, device_of
 from vaelab.vae.model import VAE
 from vaelab.vae.objective import charged_rate, elbo_terms
 from vaelab.vae.pixels import to_floats
 
 MAX_GRADIENT_NORM = 200.0  # nats/image; as Child 2021 (VDVAE): a spike of logvar ends many a run
-CHECK_EVERY = 50  # steps between two looks at whether the loss is finite
+CHECK_EVERY = 50  # steps between two looks at whether the loss has diverged
+SENSELESS = 10.0  # times the nats of an untrained or a raw image: what diverges and stays finite
 HISTORY = "history.csv"
 
 log = logging.getLogger("vaelab")
 
 Row = dict[str, float]
+Pixels = UInt8Array | Tensor  # uint8 (N, C, H, W)
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,15 @@ def train(
     seed: of the images' order and of the posterior's noise.
     on_epoch is called when an epoch's checkpoint is safe, and again for every finished epoch where
     a stopped run goes on.
-    Raises UserError where a figure stops being finite; the last checkpoint is kept.
+    Raises UserError where the loss is no number or `senseless`; the last checkpoint is kept.
     """
     vae.to(device)
     optimisers = build_optimisers(vae, settings)
-    train_pixels = torch.from_numpy(np.array(images.train.images)).to(device)  # uint8 (N, C, H, W)
-    val_pixels = torch.from_numpy(np.array(images.val.images)).to(device)
+    train_pixels, val_pixels = (  # uint8 (N, C, H, W); on a CPU they stay on disk
+        split.images if device.type == "cpu" else torch.tensor(split.images, device=device)
+        for split in (images.train, images.val)
+    )
+    limit = senseless(vae, next(batches(val_pixels, device)))
     count = len(train_pixels)
     epochs = epochs_of(count, settings)
     finished = _restore(checkpoint, vae, optimisers)
@@ -119,13 +125,14 @@ def train(
     for number in range(len(finished), epochs):
         started = time.perf_counter()
         vae.train()
-        row = _train_epoch(vae, train_pixels, optimisers, objective, settings, seed, number, epochs)
+        row = _train_epoch(
+            vae, train_pixels, optimisers, objective, settings, seed, number, epochs, limit
+        )
         seconds = time.perf_counter() - started
         vae.eval()
         val = validate(vae, val_pixels, samples=1, seed=seed)
         row |= _columns(val)
-        figures = (val.distortion, val.mse, *([val.rate] if vae.stochastic else []))
-        if not all(map(math.isfinite, figures)):
+        if not _cost(val.distortion, val.rate, row["beta"] if vae.stochastic else 0.0) < limit:
             raise _diverged(number, "on the validation split", settings)
         finished.append(Epoch(number + 1, row, count / seconds, int(time.time() * 1000)))
         checkpoint.save(
@@ -164,23 +171,25 @@ def _restore(
 
 def _train_epoch(
     vae: VAE,
-    pixels: Tensor,
+    pixels: Pixels,
     optimisers: list[torch.optim.Optimizer],
     objective: ObjectiveSettings,
     settings: TrainSettings,
     seed: int,
     number: int,
     epochs: int,
+    limit: float,
 ) -> Row:
     """One pass over the images, uint8 (N, C, H, W) on the device. number: of the epoch, from 0."""
-    device, count = pixels.device, len(pixels)
+    device, count = device_of(vae), len(pixels)
     precision = select_precision(settings.precision, device)
     steps = math.ceil(count / settings.batch_size)
     order, noise = _generators(seed, number, device)
     totals = torch.zeros(2, dtype=torch.float64)  # distortion, rate
     pending: list[Tensor] = []  # on the device, so that no step waits for it
+    looked_at = 0  # images whose figures are no longer pending
     with bar(count, f"epoch {number + 1}/{epochs}", "img") as progress:
-        for i, batch in enumerate(_batches(pixels, order, settings)):  # (B, C, H, W) in [0, 1]
+        for i, batch in enumerate(_batches(pixels, order, settings, device)):
             step = number * steps + i
             learning_rate = learning_rate_at(step, epochs * steps, settings)
             beta = beta_at(step / steps, epochs, objective)
@@ -200,10 +209,13 @@ def _train_epoch(
             pending.append(torch.stack([terms.distortion.sum(), terms.rate.sum()]).detach())
             if len(pending) == CHECK_EVERY or i == steps - 1:
                 window = torch.stack(pending).sum(0).cpu().double()
-                if not (window[0].isfinite() and (window[1].isfinite() or not vae.stochastic)):
+                seen = min((i + 1) * settings.batch_size, count)
+                distortion, rate = (window / (seen - looked_at)).tolist()
+                if not _cost(distortion, rate, beta if vae.stochastic else 0.0) < limit:
                     where = f"between steps {i - len(pending) + 2} and {i + 1}"
                     raise _diverged(number, where, settings)
                 totals += window
+                looked_at = seen
                 pending.clear()
             progress.update(len(batch))
     distortion, rate = (totals / count).tolist()
@@ -217,6 +229,23 @@ def _train_epoch(
     }
 
 
+@torch.no_grad()
+def senseless(vae: VAE, images: Tensor) -> float:
+    """Nats/image above which training has diverged, though its figures be finite.
+
+    SENSELESS times what an image costs as raw 8-bit values, or as a decoder's that shows nothing,
+    if the likelihood makes that dearer. images: (B, C, H, W) in [0, 1]; vae: before training.
+    """
+    raw = images[0].numel() * math.log(256)
+    untrained = -vae.likelihood.log_prob(images, torch.zeros_like(images)).mean().item()
+    return SENSELESS * max(raw, untrained)
+
+
+def _cost(distortion: float, rate: float, beta: float) -> float:
+    """NaN where either is; a rate that costs nothing may be infinite."""
+    return distortion + beta * rate if beta else distortion
+
+
 def _columns(val: Validation) -> Row:
     return {
         "val_elbo": val.elbo,
@@ -227,11 +256,13 @@ def _columns(val: Validation) -> Row:
     }
 
 
-def _batches(pixels: Tensor, order: torch.Generator, settings: TrainSettings) -> Iterator[Tensor]:
+def _batches(
+    pixels: Pixels, order: torch.Generator, settings: TrainSettings, device: torch.device
+) -> Iterator[Tensor]:
     """Float (B, C, H, W) in [0, 1], in an order drawn anew; with `flip`, half of them mirrored."""
     permutation = torch.randperm(len(pixels), generator=order)
     for index in permutation.split(settings.batch_size):
-        batch = to_floats(pixels[index.to(pixels.device)])
+        batch = to_floats(torch.as_tensor(pixels[index.to(device)]))
         if settings.flip:
             mirrored = torch.rand(len(batch), generator=order) < 0.5
             batch = torch.where(mirrored.to(batch.device).view(-1, 1, 1, 1), batch.flip(3), batch)
@@ -252,7 +283,6 @@ def _generators(
 def _diverged(epoch: int, where: str, settings: TrainSettings) -> UserError:
     kept = f"; the checkpoint of epoch {epoch} is kept for these settings" if epoch else ""
     return UserError(
-        f"the loss became NaN or infinite in epoch {epoch + 1}, {where}; try a smaller "
-        f"train.learning_rate (it is {settings.learning_rate:g}), objective.kl_warmup_epochs, or "
-        f"train.precision: float32, which start anew{kept}"
+        f"training diverged in epoch {epoch + 1}, {where}; a smaller train.learning_rate (it is "
+        f"{settings.learning_rate:g}) starts anew{kept}"
     )
