@@ -3,12 +3,16 @@
 python src/stages/compare.py cifar10
 """
 
+from stage import check, run_stage
+
+if __name__ == "__main__":
+    check(__doc__)
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from stage import run_stage
 from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.metrics.frame import flat, frame, rows
 from vaelab.metrics.inception import check_weights

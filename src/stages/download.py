@@ -3,7 +3,11 @@
 python src/stages/download.py cifar10
 """
 
-from stage import log, run_stage
+from stage import check, log, run_stage
+
+if __name__ == "__main__":
+    check(__doc__)
+
 from vaelab.settings import load_settings
 from vaelab.sources.prepare import prepare
 

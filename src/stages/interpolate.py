@@ -3,10 +3,14 @@
 python src/stages/interpolate.py cifar10
 """
 
+from stage import check, run_stage
+
+if __name__ == "__main__":
+    check(__doc__)
+
 import numpy as np
 import torch
 
-from stage import run_stage
 from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.frame import flat, mean
 from vaelab.metrics.measures import INTERPOLATE

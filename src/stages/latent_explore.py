@@ -3,7 +3,11 @@
 python src/stages/latent_explore.py cifar10
 """
 
-from stage import run_stage
+from stage import check, run_stage
+
+if __name__ == "__main__":
+    check(__doc__)
+
 from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.frame import flat, frame, mean
 from vaelab.nets.saved import load_first

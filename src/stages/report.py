@@ -3,7 +3,11 @@
 python src/stages/report.py cifar10
 """
 
-from stage import run_stage
+from stage import check, run_stage
+
+if __name__ == "__main__":
+    check(__doc__)
+
 from vaelab.report import compare, interpolate, latent_explore
 from vaelab.runtime.errors import UserError
 from vaelab.runtime.outputs import write_text

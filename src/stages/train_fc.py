@@ -3,7 +3,11 @@
 python src/stages/train_fc.py cifar10
 """
 
-from stage import run_stage
+from stage import check, run_stage
+
+if __name__ == "__main__":
+    check(__doc__)
+
 from vaelab.training.run import train_architecture
 
 if __name__ == "__main__":

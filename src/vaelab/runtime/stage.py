@@ -13,12 +13,27 @@ from types import FrameType
 from typing import NoReturn
 
 from vaelab.runtime.errors import UserError, lacks_memory
+from vaelab.runtime.threads import use_threads
+from vaelab.settings import load_settings
 
 log = logging.getLogger("vaelab")
 
 FAILURES = Path(".vaelab/failures")  # of this workspace: a queued experiment has its own
 KILLED = "ended before it could say why: killed, for want of memory perhaps"
 OUT_OF_MEMORY = "out of memory; try a smaller batch_size, image_size, limit, count or latent_dim"
+
+
+def check(description: str | None) -> None:
+    """Refuse a wrong command line or params.yaml as `run_stage` does, and choose the threads.
+
+    Before torch is imported: it takes seconds, and then has its threads.
+    """
+
+    def prepare(dataset: str) -> None:
+        settings = load_settings().of(dataset)
+        use_threads(settings.train.threads)
+
+    run_stage(prepare, description)
 
 
 def run_stage(main: Callable[[str], None], description: str | None) -> None:

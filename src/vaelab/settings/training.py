@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from vaelab.settings.fields import Device, Float, Section, Seed, rising
+from vaelab.settings.fields import Device, Float, Section, Seed, meant, rising
 
 
 class ObjectiveSettings(Section):
@@ -26,4 +26,8 @@ class TrainSettings(Section):
         list[Seed], Field(min_length=1, max_length=20), AfterValidator(rising)
     ]  # a model is trained from each
     device: Device
+    threads: Annotated[
+        Literal["auto"] | Annotated[int, Field(ge=1, le=1024)],
+        meant("auto, or a whole number from 1 to 1024"),
+    ]  # auto: as many as there are idle cores when a stage starts
     precision: Literal["auto", "float32", "bfloat16"]

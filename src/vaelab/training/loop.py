@@ -140,6 +140,7 @@ def train(
                 "vae": vae.state_dict(),
                 "optimisers": [optimiser.state_dict() for optimiser in optimisers],
                 "epochs": [vars(each) for each in finished],
+                "threads": torch.get_num_threads(),
             }
         )
         on_epoch(finished[-1])
@@ -157,13 +158,17 @@ def train(
 def _restore(
     checkpoint: Checkpoint, vae: VAE, optimisers: list[torch.optim.Optimizer]
 ) -> list[Epoch]:
-    """The epochs that a stopped run finished, its weights and moments back in place."""
+    """The epochs that a stopped run finished, its weights and moments back in place.
+
+    And its number of threads, in whose order sums were rounded: the machine may be busier now.
+    """
     state = checkpoint.load()
     if not state:
         return []
     vae.load_state_dict(state["vae"])
     for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(saved)
+    torch.set_num_threads(state["threads"])
     epochs = [Epoch(**saved) for saved in state["epochs"]]
     log.info("goes on after epoch %d", len(epochs))
     return epochs
