@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "seeds": [0],
     "elbo_samples": 2,
     "iw_samples": 4,
+    "iw_images": 50,
     "generated": 64,
     "mixture_components": 2,
     "flow_steps": 50,

@@ -12,8 +12,10 @@ from torch import Tensor
 from toys import image_arrays
 
 from vaelab.data.arrays import ImageArrays, SplitName, UInt8Array
+from vaelab.samplers.gaussians import fit_mixture
 from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent.encoded import Encoded
+from vaelab.vae.inference import encode
 from vaelab.vae.model import VAE, Posterior
 
 SIDE = 16
@@ -66,4 +68,5 @@ def toy_data(folder: Path, tests: int = 100, classes: int = 2) -> ImageArrays:
 
 
 def toy_encoded(images: ImageArrays, logvar: float = -4.0) -> Encoded:
-    return Encoded.of(cast("VAE", Quadrants(logvar)), images)
+    vae = cast("VAE", Quadrants(logvar))
+    return Encoded.of(vae, images, fit_mixture(encode(vae, images.train.images), seed=0))

@@ -19,6 +19,8 @@ from vaelab import nets
 from vaelab.data import arrays
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
 from vaelab.plotting.style import DPI
+from vaelab.samplers import saved
+from vaelab.samplers.gaussians import Mixture
 from vaelab.settings import load_settings
 from vaelab.sources.shapes import FACTORS, SHAPES, draw, sample_factors
 from vaelab.studies.latent.walks import Group
@@ -144,7 +146,17 @@ def save_models(**changes: Any) -> None:
         nets.build(nets.configure("fc", model, (3, 16, 16))),
         nets.build(nets.configure("conv", model, (3, 16, 16))),
     ):
-        vae.save(seed_dir(settings.model_dir(vae.config.architecture), 0))
+        name, latent_dim = vae.config.architecture, vae.latent_dim
+        vae.save(seed_dir(settings.model_dir(name), 0))
+        saved.save(
+            {"mixture": standard_mixture(latent_dim)}, seed_dir(settings.samplers_dir / name, 0)
+        )
+
+
+def standard_mixture(latent_dim: int) -> Mixture:
+    """N(0, I), in one component."""
+    eye = torch.eye(latent_dim, dtype=torch.float64)
+    return Mixture(torch.ones(1, dtype=torch.float64), 0.0 * eye[:1], eye[None])
 
 
 def contents(*folders: str) -> dict[str, bytes]:

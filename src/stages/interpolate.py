@@ -20,6 +20,7 @@ from vaelab.plotting.style import NAMES
 from vaelab.runtime import tracking
 from vaelab.runtime.outputs import write_csv, write_json
 from vaelab.runtime.progress import steps
+from vaelab.samplers.saved import first_mixture
 from vaelab.settings import load_settings
 from vaelab.studies.interpolate.draw import save_figures
 from vaelab.studies.interpolate.measure import differences, measure_paths, summary, walk
@@ -56,7 +57,8 @@ def main(dataset: str) -> None:
         walked, paths = {}, {("pixels", "linear"): fade}
         for model, vae in vaes.items():
             step(f"paths of {NAMES[model]}")
-            walked[model] = walk(vae, train, shown, measured, four, chosen)
+            mixture = first_mixture(settings, vae)
+            walked[model] = walk(vae, mixture, shown, measured, four, chosen)
             paths |= {(model, kind): path for kind, path in walked[model].measured.items()}
 
         step("nearest images")

@@ -14,6 +14,7 @@ from vaelab.nets.saved import load_first
 from vaelab.runtime import tracking
 from vaelab.runtime.outputs import write_csv, write_json
 from vaelab.runtime.progress import steps
+from vaelab.samplers.saved import first_mixture
 from vaelab.settings import load_settings
 from vaelab.studies.latent import dimensions, directions, map, regions
 from vaelab.studies.latent.encoded import Encoded
@@ -41,7 +42,10 @@ def main(dataset: str) -> None:
         steps(f"latent_explore@{dataset}", SECONDS) as step,
     ):
         step("encode")
-        models = {model: Encoded.of(vae, images) for model, vae in vaes.items()}
+        models = {
+            model: Encoded.of(vae, images, first_mixture(settings, vae))
+            for model, vae in vaes.items()
+        }
         found = {}
         for part, module in PARTS.items():
             step(part)

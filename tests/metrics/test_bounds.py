@@ -20,6 +20,7 @@ SHAPE = (1, 16, 16)
 PIXELS = math.prod(SHAPE)
 LATENT = 3
 SIGMA = 0.3
+MANY = 10**6
 
 
 class LinearGaussian(nn.Module):
@@ -52,8 +53,8 @@ def linear_vae(shift: float = 0.0, widen: float = 0.0) -> tuple[VAE, Tensor, Ten
     with torch.no_grad():
         decode.weight.copy_(w)
         decode.bias.copy_(b)
-        to_mu = variance.unsqueeze(1) * w.T / SIGMA**2  # of x - b; the encoder sees 2 x - 1
-        encode.weight.copy_(torch.cat([to_mu / 2.0, torch.zeros_like(to_mu)]))
+        to_mu = variance.unsqueeze(1) * w.T / SIGMA**2  # of x - b; the encoder sees 4 x - 2
+        encode.weight.copy_(torch.cat([to_mu / 4.0, torch.zeros_like(to_mu)]))
         mu_of_middle = to_mu @ (0.5 - b) + shift
         encode.bias.copy_(torch.cat([mu_of_middle, variance.log() + widen]))
     config = VAEConfig(
@@ -87,7 +88,7 @@ def log_evidence(images: NDArray[np.uint8]) -> float:
 
 def test_the_exact_posterior_leaves_no_gap(images: NDArray[np.uint8]) -> None:
     vae, _, _ = linear_vae()
-    found = bounds(vae, images, elbo_samples=400, iw_samples=4, seed=0)
+    found = bounds(vae, images, elbo_samples=400, iw_samples=4, iw_images=MANY, seed=0)
     deviation = math.sqrt(LATENT / 2 / 400 / len(images))  # of the distortion's mean
     assert abs(found.elbo - log_evidence(images)) < 4 * deviation
     assert found.iw_bound == pytest.approx(found.elbo, abs=1e-3)
@@ -102,7 +103,10 @@ def test_a_worse_posterior_lies_below_and_draws_close_the_gap(images: NDArray[np
     exact = log_evidence(images)
 
     many = np.tile(images, (40, 1, 1, 1))
-    found = {k: bounds(vae, many, elbo_samples=64, iw_samples=k, seed=0) for k in (1, 4, 16, 64)}
+    found = {
+        k: bounds(vae, many, elbo_samples=64, iw_samples=k, iw_images=MANY, seed=0)
+        for k in (1, 4, 16, 64)
+    }
     elbo = found[1].elbo
     assert elbo == pytest.approx(exact - gap, abs=0.1)
     rising = [elbo - 1e-9, *(every.iw_bound for every in found.values()), exact + 0.05]
@@ -117,8 +121,21 @@ def test_elbo_never_lies_above(images: NDArray[np.uint8]) -> None:
         vae, _, _ = linear_vae(widen=widen)
         for seed in range(5):
             for k in (1, 2, 8):
-                found = bounds(vae, images[:1], elbo_samples=3, iw_samples=k, seed=seed)
+                found = bounds(
+                    vae, images[:1], elbo_samples=3, iw_samples=k, iw_images=MANY, seed=seed
+                )
                 assert found.elbo <= found.iw_bound + 1e-9
+
+
+def test_some_images_stand_for_all(images: NDArray[np.uint8]) -> None:
+    """The gap of a few, within its own standard error of the gap of all."""
+    vae, _, _ = linear_vae(shift=0.1, widen=0.8)
+    many = np.tile(images, (40, 1, 1, 1))
+    shared = {"elbo_samples": 2, "iw_samples": 16, "seed": 0}
+    every, few = (bounds(vae, many, iw_images=count, **shared) for count in (len(many), 120))
+    assert few.elbo == every.elbo
+    assert few.iw_error == pytest.approx(2 * every.iw_error, rel=0.3)
+    assert few.iw_bound == pytest.approx(every.iw_bound, abs=4 * few.iw_error)
 
 
 def test_importance_weighted_bound_by_hand() -> None:
@@ -144,17 +161,17 @@ def test_chunks_of_any_size_give_the_same(
 ) -> None:
     decoded = []
     vae.decoder.register_forward_hook(lambda net, inputs, output: decoded.append(len(output)))
-    whole = bounds(vae, images, elbo_samples=3, iw_samples=7, seed=0)
-    assert decoded == [7 * len(images)]
+    whole = bounds(vae, images, elbo_samples=3, iw_samples=7, iw_images=MANY, seed=0)
+    assert decoded == [3 * len(images), 7 * len(images)]
     monkeypatch.setattr(module, "DECODES", 2 * len(images) + 1)
-    parts = bounds(vae, images, elbo_samples=3, iw_samples=7, seed=0)
-    assert decoded[1:] == [24, 24, 24, 12]
+    parts = bounds(vae, images, elbo_samples=3, iw_samples=7, iw_images=MANY, seed=0)
+    assert decoded[2:] == [24, 12, 24, 24, 24, 12]
     assert parts == pytest.approx(whole, rel=1e-6)
 
 
 def test_seed_decides_and_draws_are_shared(vae: VAE, images: NDArray[np.uint8]) -> None:
     one, other, more = (
-        bounds(vae, images, elbo_samples=2, iw_samples=k, seed=seed)
+        bounds(vae, images, elbo_samples=2, iw_samples=k, iw_images=MANY, seed=seed)
         for k, seed in ((4, 1), (4, 2), (9, 1))
     )
     assert one.reconstruction != other.reconstruction

@@ -28,12 +28,12 @@ FACTS: dict[str, Any] = {
     "seeds": [0],
     "elbo_samples": 16,
     "iw_samples": 64,
+    "iw_images": 1000,
     "temperature": 0.7,
     "mixture_components": 10,
     "pixel_entropy": 1685.0,
     "saturation": None,
     "chance": 0.1,
-    "pixel_probes": {"linear": 0.39, "knn": 0.33},
     "validation": {"fc": VALIDATION, "conv": VALIDATION},
     "generated": 2048,
     "inception": {"reason": "torch-fidelity is not installed"},
@@ -41,6 +41,7 @@ FACTS: dict[str, Any] = {
 FC = {
     "elbo": -1868.2,
     "iw_bound": -1863.2,
+    "iw_error": 0.1,
     "reconstruction": 1849.7,
     "kl": 18.5,
     "mutual_information": 8.1,
@@ -66,7 +67,15 @@ CONV = FC | {
     "parameters": 1_000_000.0,
     "macs": 10_000_000.0,
 }
-BOUND = ("elbo", "iw_bound", "kl", "mutual_information", "active_units", "marginal_kl_lower")
+BOUND = (
+    "elbo",
+    "iw_bound",
+    "iw_error",
+    "kl",
+    "mutual_information",
+    "active_units",
+    "marginal_kl_lower",
+)
 PCA = {"psnr": 23.26, "ssim": 0.7, "mse": 0.0047, "parameters": 396_288.0, "macs": 786_432.0}
 SWD = {
     "fc": {"reconstruction": 74.0, "prior": 190.0, "mixture": 102.0, "flow": 51.0},
@@ -150,7 +159,7 @@ def test_autoencoders_have_no_bound(tmp_path: Path) -> None:
         return {key: value for key, value in row.items() if key not in BOUND}
 
     models = {"fc": [point(FC)], "conv": [point(CONV)]}
-    text = write(tmp_path, models, posterior="point", pixel_probes=None, chance=None)
+    text = write(tmp_path, models, posterior="point")
     assert first_line(text).startswith("**Conv reconstructs best: 19.90 dB, 3.10 dB more than FC**")
     for absent in ("ELBO", "Active units", "latent units", "raw pixels", "own entropy"):
         assert absent not in text

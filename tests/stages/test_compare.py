@@ -24,7 +24,13 @@ def prepare(architectures: list[str], seeds: int = 1, **model: str) -> None:
     tree = yaml.safe_load(Path("params.yaml").read_text())
     tree["model"] |= model
     tree["compare"] |= {"generated": 64, "mixture_components": 2, "flow_steps": 3}
-    tree["compare"] |= {"elbo_samples": 2, "iw_samples": 3, "samples": 4, "images": 3}
+    tree["compare"] |= {
+        "elbo_samples": 2,
+        "iw_samples": 3,
+        "iw_images": 9,
+        "samples": 4,
+        "images": 3,
+    }
     Path("params.yaml").write_text(yaml.safe_dump(tree))
     shutil.rmtree("models")
     save_models(**model)

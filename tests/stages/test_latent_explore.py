@@ -11,7 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from toys import Recorder, contents, save_models, write_data, write_params
+from toys import (
+    Recorder,
+    contents,
+    save_models,
+    standard_mixture,
+    write_data,
+    write_params,
+)
 
 import latent_explore
 from vaelab.data.arrays import ImageArrays
@@ -114,7 +121,7 @@ def test_what_a_dimension_holds_is_of_the_test_images(recorder: Recorder, poster
     write_data(Path("data/toys"), known_factors=True)
     images = ImageArrays.open(Path("data/toys"))
     for vae in load_first(Path("models/toys"), torch.device("cpu")).values():
-        encoded = Encoded.of(vae, images)
+        encoded = Encoded.of(vae, images, standard_mixture(vae.latent_dim))
         mu, logvar = encoded.test
         kl = 0.5 * (mu**2 + logvar.exp() - 1.0 - logvar).mean(0)
         variance = (mu - mu.mean(0)).square().mean(0)

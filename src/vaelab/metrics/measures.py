@@ -38,6 +38,7 @@ COMPARE = (
     Measure(
         "iw_bound", "Importance-weighted bound", 1, "nats/image", "higher", "Burda 2016, eq. 8"
     ),
+    Measure("iw_error", "Standard error of that bound's gap", 2, "nats/image"),
     Measure("bits_per_dim", "Bits per dimension, by that bound", 3, "", "lower"),
     Measure("reconstruction", "Distortion (reconstruction)", 1, "nats/image", "lower"),
     Measure("kl", "Rate (KL)", 1, "nats/image"),

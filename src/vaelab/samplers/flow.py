@@ -31,9 +31,9 @@ CHUNK = 2**13  # points that are carried along the flow at a time
 
 @dataclass(frozen=True)
 class FlowRecipe:
-    width: int = 512
-    blocks: int = 4
-    steps: int = 2000
+    width: int = 256
+    blocks: int = 3
+    steps: int = 1000
     batch_size: int = 256
     learning_rate: float = 3e-3
     ode_steps: int = 32  # of Heun's method, two evaluations each
@@ -179,7 +179,9 @@ def fit_flow(
         torch.manual_seed(seed)
         net = VelocityNet(dimension, recipe).to(device)
     whitening = Whitening(*(part.to(device) for part in whitening_of(posterior)))
-    optimiser = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam(
+        net.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True
+    )
     precision = select_precision("auto", device)
 
     for step in range(recipe.steps):

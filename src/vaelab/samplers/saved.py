@@ -16,9 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vaelab.nets.saved import first_seed
 from vaelab.runtime.errors import UserError
 from vaelab.samplers.flow import Flow, FlowRecipe, VelocityNet, Whitening
 from vaelab.samplers.gaussians import ClassGaussians, Mixture, Prior, Sampler
+from vaelab.settings import DatasetSettings
+from vaelab.vae.model import VAE
 
 
 def file_of(folder: Path, name: str) -> Path:
@@ -53,6 +56,15 @@ def load(folder: Path, name: str, latent_dim: int | None = None) -> Sampler:
     if latent_dim not in (None, found):
         raise UserError(f"{file} has {found} dimensions, the model {latent_dim}; {remedy} anew")
     return sampler
+
+
+def first_mixture(settings: DatasetSettings, vae: VAE) -> Mixture:
+    """The one fitted to the encodings of `vae`, the first seed's of its architecture."""
+    name = vae.config.architecture
+    seed = first_seed(settings.model_dir(name)).name
+    mixture = load(settings.samplers_dir / name / seed, "mixture", vae.latent_dim)
+    assert isinstance(mixture, Mixture)
+    return mixture
 
 
 def _tensors(sampler: Sampler) -> dict[str, Tensor]:

@@ -28,6 +28,14 @@ def batches(images: NDArray[np.uint8] | Tensor, device: torch.device) -> Iterato
         yield to_floats(pixels.to(device))
 
 
+def evenly(count: int, wanted: int) -> NDArray[np.int64]:
+    """`wanted` of `count` images, all where there are no more: their numbers, evenly spaced.
+
+    So every class has its share, as a split may lie sorted by classes.
+    """
+    return np.arange(min(wanted, count)) * count // min(wanted, count)
+
+
 def mean_of(parts: list[Tensor]) -> float:
     """Of the values of all batches, in float64; on the CPU, for not every device has float64."""
     return torch.cat(parts).cpu().double().mean().item()

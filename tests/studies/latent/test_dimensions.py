@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from toys import PARAMS, Blocks, normal, toy_meta
+from toys import PARAMS, Blocks, normal, standard_mixture, toy_meta
 
 from vaelab.data.arrays import ImageArrays, Split
 from vaelab.metrics import disentanglement
@@ -107,7 +107,8 @@ def of_codes(
     splits = [
         Split(np.zeros((len(y), 1, 4, 4), np.uint8), y.numpy()) for _, y in (train, train, test)
     ]
-    return Encoded(half_bright(), *posteriors, torch.ones(6)), ImageArrays(toy_meta(), *splits)
+    encoded = Encoded(half_bright(), *posteriors, standard_mixture(6), torch.ones(6))
+    return encoded, ImageArrays(toy_meta(), *splits)
 
 
 def test_reading_classes() -> None:
@@ -139,7 +140,7 @@ def explored(names: list[str], folder: Path, count: int = 1200) -> Found:
     images = ImageArrays(toy_meta(class_names=SHAPES, factor_names=FACTORS), *splits)
     models = {}
     for i, name in enumerate(names):
-        encoded = Encoded.of(cast("VAE", Blocks(0.1 + 0.05 * i)), images)
+        encoded = Encoded.of(cast("VAE", Blocks(0.1 + 0.05 * i)), images, standard_mixture(2))
         models[name] = replace(encoded, held=torch.tensor([1.0, 3.0, 2.0, 0.5]))
     settings = load_settings(PARAMS).latent_explore.model_copy(update={"traversals": 3})
     return explore(models, images, settings, folder)

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from toys import Blocks, group, toy_meta
+from toys import Blocks, group, standard_mixture, toy_meta
 
 from vaelab.data.arrays import ImageArrays, Split
 from vaelab.metrics.frame import frame, mean, values
@@ -55,7 +55,7 @@ def image_arrays(
 
 
 def encoded(images: ImageArrays, reach: float = 0.1) -> Encoded:
-    return Encoded.of(cast("VAE", Blocks(reach)), images)
+    return Encoded.of(cast("VAE", Blocks(reach)), images, standard_mixture(2))
 
 
 def test_the_direction_is_the_difference_of_means() -> None:

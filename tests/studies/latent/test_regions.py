@@ -20,7 +20,7 @@ from vaelab.metrics.nearest import nearest
 from vaelab.metrics.round_trip import RoundTrip
 from vaelab.metrics.variation import diversity, sharpness
 from vaelab.metrics.wasserstein import PatchReference
-from vaelab.samplers.gaussians import ClassGaussians, fit_mixture
+from vaelab.samplers.gaussians import ClassGaussians
 from vaelab.studies.latent.regions import (
     Region,
     between_classes,
@@ -149,7 +149,7 @@ def test_shells_lie_at_quantiles_and_deciles_rise_in_density(images: ImageArrays
         radius = named[f"shell_{share}"].norm(dim=1)
         torch.testing.assert_close(radius, radius[:1].expand(200))
         assert float((draws < radius[0]).float().mean()) == pytest.approx(share, abs=0.03)
-    density = fit_mixture(encoded.train, seed=0, components=5).log_prob
+    density = encoded.mixture.log_prob
     rare, middle, dense = (density(named[f"decile_{k}"]) for k in (1, 5, 10))
     assert rare.max() <= middle.min()
     assert middle.max() <= dense.min()

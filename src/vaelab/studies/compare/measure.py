@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.data.arrays import ImageArrays, Split, UInt8Array
+from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.metrics.aggregate import active_units, aggregated_posterior
 from vaelab.metrics.bounds import bits_per_dim, bounds
 from vaelab.metrics.cost import macs
@@ -29,12 +29,8 @@ from vaelab.metrics.frame import mean, models_of, spread
 from vaelab.metrics.measures import MEASURES, SOURCES, best_bold
 from vaelab.metrics.pca import PCA
 from vaelab.metrics.probes import (
-    TEST_IMAGES,
-    TRAIN_IMAGES,
-    Probe,
     chance_accuracy,
     probe,
-    probe_rows,
 )
 from vaelab.plotting.style import NAMES
 from vaelab.runtime.outputs import markdown_table, write_csv, write_text
@@ -43,10 +39,9 @@ from vaelab.settings import CompareSettings, DatasetSettings
 from vaelab.vae.inference import batches, device_of, mean_of
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
-from vaelab.vae.pixels import to_floats
 
 CPU = torch.device("cpu")
-DRAWS = ("elbo_samples", "iw_samples", "temperature", "mixture_components")
+DRAWS = ("elbo_samples", "iw_samples", "iw_images", "temperature", "mixture_components")
 HEADLINE = ("elbo", "reconstruction", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
 
 
@@ -98,7 +93,7 @@ def _bound(
         with torch.no_grad():
             distortions = [elbo_terms(vae, x).distortion for x in batches(test, device_of(vae))]
         return {"reconstruction": mean_of(distortions)}, None
-    draws = {"elbo_samples": settings.elbo_samples, "iw_samples": settings.iw_samples}
+    draws = settings.model_dump(include={"elbo_samples", "iw_samples", "iw_images"})
     found = bounds(vae, test, **draws, seed=seed)
     aggregated = aggregated_posterior(posterior, seed=seed)
     figures = found._asdict() | aggregated._asdict()
@@ -133,17 +128,6 @@ def _probes(train: Tensor, test: Tensor, images: ImageArrays, seed: int) -> dict
     train_labels, test_labels = (torch.tensor(s.labels) for s in (images.train, images.test))
     found = probe(train, train_labels, test, test_labels, seed)
     return {"probe_linear": found.linear, "probe_knn": found.knn} if found else {}
-
-
-def probe_pixels(images: ImageArrays, seed: int) -> Probe | None:
-    """The probes on the pixels themselves; None where there are no two classes."""
-
-    def chosen(split: Split, most: int) -> tuple[Tensor, Tensor]:
-        rows = probe_rows(len(split), most, seed).numpy()
-        return to_floats(split.images[rows]).flatten(1), torch.tensor(split.labels[rows])
-
-    train, test = chosen(images.train, TRAIN_IMAGES), chosen(images.test, TEST_IMAGES)
-    return probe(*train, *test, seed)
 
 
 def choose(count: int, wanted: int, seed: int) -> NDArray[np.int64]:
@@ -196,7 +180,6 @@ def facts(
     for each in every:
         histories.setdefault(each.model, []).append(each.history)
     labels = [torch.tensor(split.labels) for split in (images.train, images.test)]
-    probes = probe_pixels(images, options.seed)
     ceilings = [each.measured.ceiling for each in every if each.measured.ceiling]
     entropy = pixel_entropy(images.test.images) if config.likelihood == "bernoulli" else None
     return {
@@ -212,8 +195,7 @@ def facts(
         **options.model_dump(include=set(DRAWS)),
         "pixel_entropy": entropy,
         "saturation": max(ceilings, default=None),
-        "chance": probes and chance_accuracy(*labels),
-        "pixel_probes": probes and {"linear": probes.linear, "knn": probes.knn},
+        "chance": chance_accuracy(*labels),
         "validation": {model: _progress(found) for model, found in histories.items()},
     }
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from vaelab.data.arrays import UInt8Array
 from vaelab.metrics.frame import frame, paired_difference, rows
 from vaelab.metrics.variation import STILL, distance, sharpness
-from vaelab.samplers.gaussians import Density, fit_mixture
+from vaelab.samplers.gaussians import Density, Mixture
 from vaelab.settings import InterpolateSettings
 from vaelab.studies.interpolate import paths
 from vaelab.vae.inference import decode, device_of, encode
@@ -53,17 +53,20 @@ class Walked:
 
 def walk(
     vae: VAE,
-    train: UInt8Array,
+    mixture: Mixture,
     shown: UInt8Array,
     measured: UInt8Array,
     corners: UInt8Array,
     settings: InterpolateSettings,
 ) -> Walked:
-    """shown, measured: uint8 (P, 2, C, H, W), ends of pairs; corners: uint8 (4, C, H, W)."""
+    """shown, measured: uint8 (P, 2, C, H, W), ends of pairs; corners: uint8 (4, C, H, W).
+
+    mixture: fitted to the encodings, for their density.
+    """
     device, steps, count = device_of(vae), settings.steps, len(shown)
-    log_prob = Density.of(fit_mixture(encode(vae, train), seed=settings.seed), device).log_prob
+    log_prob = Density.of(mixture, device).log_prob
     ends = np.concatenate([shown, measured])
-    a, b = encode(vae, ends.reshape(-1, *train.shape[1:])).mu.unflatten(0, (-1, 2)).unbind(1)
+    a, b = encode(vae, ends.reshape(-1, *ends.shape[2:])).mu.unflatten(0, (-1, 2)).unbind(1)
     start = paths.path(a, b, steps, "linear")
     relaxed = paths.geodesics(vae.decode_mean, log_prob, start.to(device), settings.relaxation)
     kinds = {"linear": start, "slerp": paths.path(a, b, steps, "slerp"), "geodesic": relaxed.z}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaelab.data.arrays import ImageArrays
+from vaelab.samplers.gaussians import Mixture
 from vaelab.vae.inference import encode
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.objective import kl_to_standard_normal
@@ -21,17 +22,18 @@ class Encoded:
     train: Posterior
     val: Posterior
     test: Posterior
+    mixture: Mixture  # fitted to `train`
     held: Tensor  # (latent_dim,): what each dimension holds of an image, in `unit`
 
     @classmethod
-    def of(cls, vae: VAE, images: ImageArrays) -> Encoded:
+    def of(cls, vae: VAE, images: ImageArrays, mixture: Mixture) -> Encoded:
         train, val, test = (
             encode(vae, split.images) for split in (images.train, images.val, images.test)
         )
         held = (
             kl_to_standard_normal(*test).mean(0) if vae.stochastic else test.mu.var(0, correction=0)
         )
-        return cls(vae, train, val, test, held)
+        return cls(vae, train, val, test, mixture, held)
 
     @property
     def unit(self) -> str:

@@ -18,7 +18,7 @@ from vaelab.metrics.round_trip import RoundTrip
 from vaelab.metrics.variation import Variation, share, variation
 from vaelab.metrics.wasserstein import PatchReference
 from vaelab.plotting.style import save
-from vaelab.samplers.gaussians import ClassGaussians, fit_class_gaussians, fit_mixture
+from vaelab.samplers.gaussians import ClassGaussians, fit_class_gaussians
 from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent import Found, regions_draw
 from vaelab.studies.latent.encoded import Encoded
@@ -26,7 +26,6 @@ from vaelab.vae.inference import decode, device_of, encode_means
 from vaelab.vae.model import Posterior
 from vaelab.vae.pixels import to_floats
 
-COMPONENTS = 5  # of the mixture that ranks encodings: ten rank them alike, at over twice the time
 RANKED = 10  # draws of q(z) that are ranked, for each sample of a region: a decile's are `samples`
 DECILE_NOTES = {1: " (rarest)", 10: " (densest)"}
 
@@ -158,7 +157,7 @@ def regions(encoded: Encoded, images: ImageArrays, settings: LatentExploreSettin
     labels = torch.tensor(images.test.labels)[shown]
 
     draws = draw_aggregated(encoded.test, RANKED * n, generator)
-    density = fit_mixture(encoded.train, seed=seed, components=COMPONENTS).log_prob(draws)
+    density = encoded.mixture.log_prob(draws)
     radii = draws.double().norm(dim=1)
     far = shell(noise, settings.far * math.sqrt(latent_dim))
     encodings = draw_posteriors(encoded.test, shown, noise)
