@@ -105,7 +105,7 @@ def train_variant(key: str, settings: DatasetSettings, images: ImageArrays) -> V
     settings = settings.model_copy(update={"objective": objective})
     device = select_device(settings.train.device)
     log.info("%s", variant.name)
-    known_by = decisive(config, images, settings, seed)
+    known_by = decisive(config, images, settings, seed, device)
     with checkpoint_of(known_by, f"{settings.dataset}/theory/{key}") as checkpoint:
         vae = untrained(config, seed)
         train(vae, images, objective, settings.train, seed, device, checkpoint, lambda epoch: None)

@@ -195,8 +195,8 @@ def test_a_loss_that_is_no_number_or_explodes_stops_the_run_and_keeps_the_checkp
     before = (tmp_path / "state.pt").read_bytes()
     elbo_terms = training.elbo_terms
 
-    def spoilt(vae: VAE, *arguments: object) -> object:
-        terms = elbo_terms(vae, *arguments)
+    def spoilt(vae: VAE, *arguments: object, **named: object) -> object:
+        terms = elbo_terms(vae, *arguments, **named)
         terms.log_likelihood.mul_(factor)
         return terms
 

@@ -48,8 +48,7 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     )
     parser.add_argument("dataset", help="a name under `datasets` in params.yaml")
     dataset = parser.parse_args().dataset
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    log.setLevel(logging.INFO)
+    speak()
     signal.signal(signal.SIGTERM, _terminated)
     stage = os.environ.get("DVC_STAGE", f"{Path(sys.argv[0]).stem}@{dataset}")
     failure = FAILURES / f"{stage}.txt"
@@ -57,7 +56,7 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     try:
         main(dataset)
     except KeyboardInterrupt:
-        failure.unlink()
+        failure.unlink(missing_ok=True)
         log.error(
             "%s: interrupted; `dvc repro` runs it again, and training goes on from its last epoch",
             stage,
@@ -72,6 +71,12 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
         _keep(failure, reason)
         raise SystemExit(1) from None
     failure.unlink(missing_ok=True)
+
+
+def speak() -> None:
+    """Messages go to the errors' stream, a line each."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
 
 
 def _keep(file: Path, reason: str) -> None:

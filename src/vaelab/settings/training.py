@@ -26,6 +26,7 @@ class TrainSettings(Section):
         list[Seed], Field(min_length=1, max_length=20), AfterValidator(rising)
     ]  # a model is trained from each
     device: Device
+    processes: Annotated[int, Field(ge=1, le=64)]  # that share every batch
     threads: Annotated[
         Literal["auto"] | Annotated[int, Field(ge=1, le=1024)],
         meant("auto, or a whole number from 1 to 1024"),

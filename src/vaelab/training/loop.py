@@ -15,17 +15,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.runtime.errors import UserError
 from vaelab.runtime.progress import bar
 from vaelab.settings import ObjectiveSettings, TrainSettings
+from vaelab.training import ranks
 from vaelab.training.optimisers import (
     beta_at,
     build_optimisers,
@@ -99,12 +101,12 @@ def train(
     settings: TrainSettings,
     seed: int,
     device: torch.device,
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | None,
     on_epoch: Callable[[Epoch], None],
 ) -> Trained:
     """Train `vae` on the train split, looking at the validation split after each epoch.
 
-    seed: of the images' order and of the posterior's noise.
+    seed: of the images' order and of the posterior's noise. checkpoint: the first rank's.
     on_epoch is called when an epoch's checkpoint is safe, and again for every finished epoch where
     a stopped run goes on.
     Raises UserError where the loss is no number or `senseless`; the last checkpoint is kept.
@@ -118,31 +120,31 @@ def train(
     limit = senseless(vae, next(batches(val_pixels, device)))
     count = len(train_pixels)
     epochs = epochs_of(count, settings)
-    finished = _restore(checkpoint, vae, optimisers)
+    finished = _restore(ranks.from_first(checkpoint.load if checkpoint else dict), vae, optimisers)
+    step = ranks.parallel(Step(vae, objective, settings), device)
     for epoch in finished:
         on_epoch(epoch)
 
     for number in range(len(finished), epochs):
         started = time.perf_counter()
         vae.train()
-        row = _train_epoch(
-            vae, train_pixels, optimisers, objective, settings, seed, number, epochs, limit
-        )
+        row = _train_epoch(step, train_pixels, optimisers, seed, number, epochs, limit)
         seconds = time.perf_counter() - started
         vae.eval()
-        val = validate(vae, val_pixels, samples=1, seed=seed)
+        val = ranks.from_first(lambda: validate(vae, val_pixels, samples=1, seed=seed))
         row |= _columns(val)
         if not _cost(val.distortion, val.rate, row["beta"] if vae.stochastic else 0.0) < limit:
             raise _diverged(number, "on the validation split", settings)
         finished.append(Epoch(number + 1, row, count / seconds, int(time.time() * 1000)))
-        checkpoint.save(
-            {
-                "vae": vae.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-                "epochs": [vars(each) for each in finished],
-                "threads": torch.get_num_threads(),
-            }
-        )
+        if checkpoint:
+            checkpoint.save(
+                {
+                    "vae": vae.state_dict(),
+                    "optimisers": [optimiser.state_dict() for optimiser in optimisers],
+                    "epochs": [vars(each) for each in finished],
+                    "threads": torch.get_num_threads(),
+                }
+            )
         on_epoch(finished[-1])
         log.info(
             f"epoch {number + 1}/{epochs}  train -ELBO {-row['train_elbo']:.1f}  "
@@ -155,14 +157,41 @@ def train(
     return Trained(vae, history, seconds, count * len(finished) / seconds)
 
 
+class Step(nn.Module):
+    """From a rank's rows of a batch to the whole batch's loss, which has to be a module's forward
+    for PyTorch to average the gradients.
+    """
+
+    def __init__(self, vae: VAE, objective: ObjectiveSettings, settings: TrainSettings) -> None:
+        super().__init__()
+        self.vae, self.objective, self.settings = vae, objective, settings
+        self.device = device_of(vae)
+        self.precision = select_precision(settings.precision, self.device)
+
+    def forward(self, images: Tensor, eps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+        """images: (B, C, H, W) in [0, 1]; eps: (B, latent_dim); both the whole batch's.
+
+        Returns the loss, and the sums of distortion and rate over this rank's images, (2,).
+        """
+        rows, weight = ranks.own_rows(len(images))
+        lower = self.precision != torch.float32
+        with torch.autocast(self.device.type, self.precision, enabled=lower):
+            terms = elbo_terms(self.vae, images[rows], eps=eps[rows])
+        loss = ranks.total(weight * terms.distortion.sum() / len(images))
+        if self.vae.stochastic:
+            mean_kl = ranks.total(weight * terms.kl_per_dimension.sum(0) / len(images))
+            loss = loss + beta * charged_rate(mean_kl, self.objective.free_bits)
+        sums = torch.stack([terms.distortion.sum(), terms.rate.sum()]).detach()
+        return loss, weight * sums if weight else torch.zeros_like(sums)
+
+
 def _restore(
-    checkpoint: Checkpoint, vae: VAE, optimisers: list[torch.optim.Optimizer]
+    state: dict[str, Any] | None, vae: VAE, optimisers: list[torch.optim.Optimizer]
 ) -> list[Epoch]:
     """The epochs that a stopped run finished, its weights and moments back in place.
 
     And its number of threads, in whose order sums were rounded: the machine may be busier now.
     """
-    state = checkpoint.load()
     if not state:
         return []
     vae.load_state_dict(state["vae"])
@@ -175,45 +204,41 @@ def _restore(
 
 
 def _train_epoch(
-    vae: VAE,
+    step: nn.Module,
     pixels: Pixels,
     optimisers: list[torch.optim.Optimizer],
-    objective: ObjectiveSettings,
-    settings: TrainSettings,
     seed: int,
     number: int,
     epochs: int,
     limit: float,
 ) -> Row:
     """One pass over the images, uint8 (N, C, H, W) on the device. number: of the epoch, from 0."""
-    device, count = device_of(vae), len(pixels)
-    precision = select_precision(settings.precision, device)
+    inner = getattr(step, "module", step)
+    assert isinstance(inner, Step)
+    vae, settings, device, count = inner.vae, inner.settings, inner.device, len(pixels)
     steps = math.ceil(count / settings.batch_size)
     order, noise = _generators(seed, number, device)
     totals = torch.zeros(2, dtype=torch.float64)  # distortion, rate
     pending: list[Tensor] = []  # on the device, so that no step waits for it
     looked_at = 0  # images whose figures are no longer pending
     with bar(count, f"epoch {number + 1}/{epochs}", "img") as progress:
-        for i, batch in enumerate(_batches(pixels, order, settings, device)):
-            step = number * steps + i
-            learning_rate = learning_rate_at(step, epochs * steps, settings)
-            beta = beta_at(step / steps, epochs, objective)
+        for i, batch in enumerate(_batches(pixels, order, settings, device)):  # (B, C, H, W)
+            so_far = number * steps + i
+            learning_rate = learning_rate_at(so_far, epochs * steps, settings)
+            beta = beta_at(so_far / steps, epochs, inner.objective)
             set_learning_rate(optimisers, learning_rate)
 
-            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                terms = elbo_terms(vae, batch, noise)
-            loss = terms.distortion.mean()
-            if vae.stochastic:
-                loss = loss + beta * charged_rate(terms.kl_per_dimension, objective.free_bits)
+            eps = torch.randn(len(batch), vae.latent_dim, generator=noise, device=device)
+            loss, sums = step(batch, eps, beta)
             vae.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(vae.parameters(), MAX_GRADIENT_NORM)
             for optimiser in optimisers:
                 optimiser.step()
 
-            pending.append(torch.stack([terms.distortion.sum(), terms.rate.sum()]).detach())
+            pending.append(sums)
             if len(pending) == CHECK_EVERY or i == steps - 1:
-                window = torch.stack(pending).sum(0).cpu().double()
+                window = ranks.total(torch.stack(pending).sum(0)).cpu().double()
                 seen = min((i + 1) * settings.batch_size, count)
                 distortion, rate = (window / (seen - looked_at)).tolist()
                 if not _cost(distortion, rate, beta if vae.stochastic else 0.0) < limit:
@@ -267,7 +292,8 @@ def _batches(
     """Float (B, C, H, W) in [0, 1], in an order drawn anew; with `flip`, half of them mirrored."""
     permutation = torch.randperm(len(pixels), generator=order)
     for index in permutation.split(settings.batch_size):
-        batch = to_floats(torch.as_tensor(pixels[index.to(device)]))
+        on_disk = not isinstance(pixels, Tensor)
+        batch = to_floats(pixels[index.numpy()] if on_disk else pixels[index.to(device)])
         if settings.flip:
             mirrored = torch.rand(len(batch), generator=order) < 0.5
             batch = torch.where(mirrored.to(batch.device).view(-1, 1, 1, 1), batch.flip(3), batch)

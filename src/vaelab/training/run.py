@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pandas as pd
@@ -14,8 +15,9 @@ from vaelab.runtime import tracking
 from vaelab.runtime.checkpoints import Checkpoint, checkpoint_of
 from vaelab.runtime.outputs import write_json
 from vaelab.settings import DatasetSettings, load_settings
+from vaelab.training import ranks
 from vaelab.training.loop import HISTORY, Epoch, Trained, train, write_history
-from vaelab.vae.device import select_device, select_precision
+from vaelab.vae.device import select_precision
 from vaelab.vae.model import WEIGHTS, VAEConfig, seed_dir
 
 log = logging.getLogger("vaelab")
@@ -26,17 +28,30 @@ IN_GIT = ("val_elbo", "val_reconstruction", "val_kl", "val_psnr")  # of metrics/
 def train_architecture(dataset: str, architecture: str) -> None:
     """Train one architecture from each of `train.seeds`, and write models/D/ARCHITECTURE."""
     settings = load_settings().of(dataset)
+    if settings.train.processes > 1 and not ranks.launched():
+        ranks.launch(settings.train.processes, train_architecture, dataset, architecture)
+        return
+    with ranks.joined(settings.train.device) as device:
+        _train_seeds(settings, architecture, device)
+
+
+def _train_seeds(settings: DatasetSettings, architecture: str, device: torch.device) -> None:
+    """On one rank; the first one writes."""
     images = ImageArrays.open(settings.data_dir)
     config = nets.configure(architecture, settings.model, images.shape)
     for section, own in settings.own_values().items():
-        log.info("%s has its own %s in params.yaml: %s", dataset, section, own)
+        log.info("%s has its own %s in params.yaml: %s", settings.dataset, section, own)
+    if not ranks.is_first():
+        for seed in settings.train.seeds:
+            _train(config, images, settings, seed, device, None, lambda epoch: None)
+        return
     with ExitStack() as stack:
         checkpoints, trained = [], []
         for seed in settings.train.seeds:
-            known_by = decisive(config, images, settings, seed)
-            held = checkpoint_of(known_by, f"{dataset}/{architecture}/seed_{seed}")
+            known_by = decisive(config, images, settings, seed, device)
+            held = checkpoint_of(known_by, f"{settings.dataset}/{architecture}/seed_{seed}")
             checkpoints.append(stack.enter_context(held))
-            trained.append(_train_seed(config, images, settings, seed, checkpoints[-1]))
+            trained.append(_train_seed(config, images, settings, seed, device, checkpoints[-1]))
         means = pd.DataFrame([each.metrics for each in trained]).mean()
         figures = {key: float(means[key]) for key in IN_GIT}
         write_json(settings.metrics_dir / f"{architecture}.json", figures)
@@ -47,10 +62,16 @@ def train_architecture(dataset: str, architecture: str) -> None:
 
 
 def decisive(
-    config: VAEConfig, images: ImageArrays, settings: DatasetSettings, seed: int
+    config: VAEConfig,
+    images: ImageArrays,
+    settings: DatasetSettings,
+    seed: int,
+    device: torch.device,
 ) -> dict[str, object]:
-    """Everything but the code that decides the weights: what a checkpoint is known by."""
-    device = select_device(settings.train.device)
+    """Everything but the code that decides the weights: what a checkpoint is known by.
+
+    The number of processes too, in whose order sums are rounded.
+    """
     return {
         "data": images.meta.digest,
         "config": config.model_dump(),
@@ -58,6 +79,7 @@ def decisive(
         "train": settings.train.model_dump(exclude={"seeds"}),
         "seed": seed,
         "device": device.type,
+        "processes": ranks.size(),
         "precision": str(select_precision(settings.train.precision, device)),
     }
 
@@ -67,6 +89,7 @@ def _train_seed(
     images: ImageArrays,
     settings: DatasetSettings,
     seed: int,
+    device: torch.device,
     checkpoint: Checkpoint,
 ) -> Trained:
     architecture = config.architecture
@@ -86,21 +109,24 @@ def _train_seed(
             del curves["epoch"]  # the curves' own axis
             run.log_metrics(curves, epoch.number, epoch.finished_ms)
 
-        torch.manual_seed(seed)
-        vae = nets.build(config)
-        result = train(
-            vae,
-            images,
-            settings.objective,
-            settings.train,
-            seed,
-            select_device(settings.train.device),
-            checkpoint,
-            log_epoch,
-        )
+        result = _train(config, images, settings, seed, device, checkpoint, log_epoch)
         folder = seed_dir(settings.model_dir(architecture), seed)
         result.save(folder)
         tracking.remember(run, folder / WEIGHTS)
-        run.log_metrics({"seconds": result.seconds, "parameters": vae.parameter_count()})
+        run.log_metrics({"seconds": result.seconds, "parameters": result.vae.parameter_count()})
         run.log_artifact(folder / HISTORY)
     return result
+
+
+def _train(
+    config: VAEConfig,
+    images: ImageArrays,
+    settings: DatasetSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None,
+    on_epoch: Callable[[Epoch], None],
+) -> Trained:
+    torch.manual_seed(seed)
+    vae, (objective, recipe) = nets.build(config), (settings.objective, settings.train)
+    return train(vae, images, objective, recipe, seed, device, checkpoint, on_epoch)

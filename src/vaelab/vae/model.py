@@ -86,9 +86,13 @@ class Posterior(NamedTuple):
     mu: Tensor
     logvar: Tensor
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """z = mu + sigma * eps, (B, latent_dim). Kingma & Welling 2014, section 2.4."""
-        eps = torch.randn(self.mu.shape, generator=generator, device=self.mu.device)
+    def sample(self, generator: torch.Generator | None = None, eps: Tensor | None = None) -> Tensor:
+        """z = mu + sigma * eps, (B, latent_dim). Kingma & Welling 2014, section 2.4.
+
+        eps: as mu, drawn from the generator where it is not given.
+        """
+        if eps is None:
+            eps = torch.randn(self.mu.shape, generator=generator, device=self.mu.device)
         return self.mu + (0.5 * self.logvar).exp() * eps
 
 

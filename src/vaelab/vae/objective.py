@@ -1,7 +1,7 @@
 """The evidence lower bound and its terms, in nats per image.
 
     terms = elbo_terms(vae, images, generator)
-    loss = terms.distortion.mean() + beta * charged_rate(terms.kl_per_dimension, free_bits)
+    loss = terms.distortion.mean() + beta * charged_rate(terms.kl_per_dimension.mean(0), free_bits)
 
 The one way from a batch to the bound: training, validation and the tight bounds of the comparison
 all take it. Sums run over pixels and latent dimensions.
@@ -56,10 +56,14 @@ def elbo_terms(
     *,
     draws: int = 1,
     posterior: Posterior | None = None,
+    eps: Tensor | None = None,
 ) -> ELBOTerms:
-    """images: (B, C, H, W) in [0, 1]. posterior: theirs, where it is known already."""
+    """images: (B, C, H, W) in [0, 1]. posterior: theirs, where it is known already.
+
+    eps: (B, latent_dim), the noise of one draw, where it is drawn already.
+    """
     posterior = posterior or vae.encode(images)
-    z = torch.stack([posterior.sample(generator) for _ in range(draws)])
+    z = torch.stack([posterior.sample(generator, eps) for _ in range(draws)])
     repeated = images.expand(draws, *images.shape).flatten(0, 1)
     log_likelihood = vae.likelihood.log_prob(repeated, vae.decode(z.flatten(0, 1)))
     return ELBOTerms(
@@ -78,11 +82,11 @@ def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar)
 
 
-def charged_rate(kl_per_dimension: Tensor, free_bits: float) -> Tensor:
+def charged_rate(mean_kl: Tensor, free_bits: float) -> Tensor:
     """The batch's mean KL, of which each dimension's first `free_bits` nats cost nothing.
 
-    kl_per_dimension: (B, latent_dim). A dimension that lies below is charged for `free_bits`, so
+    mean_kl: (latent_dim,), over the batch. A dimension below is charged for `free_bits`, so
     that nothing pulls it further down to the prior. Returns (). Kingma et al. 2016 (arXiv
     1606.04934), equation 15, with a group for each dimension.
     """
-    return kl_per_dimension.mean(0).clamp(min=free_bits).sum()
+    return mean_kl.clamp(min=free_bits).sum()

@@ -1,0 +1,104 @@
+"""Two processes on the CPU train what one does; what ends one ends the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from vaelab.training import ranks
+
+PROJECT = Path(__file__).parents[2]
+
+
+def prepared(folder: Path, **train: Any) -> Path:
+    """A folder to run stages in, its data made: 97 training images, one in the last batch."""
+    tree = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    tree["datasets"] = {"shapes": {"source": "shapes", "image_size": 16, "count": 120}}
+    tree["model"] |= {"latent_dim": 4, "fc": {"width": 16, "blocks": 1}}
+    tree["model"]["conv"] = {"width": 4, "blocks": 0}
+    tree["objective"]["free_bits"] = 0.05
+    tree["train"] |= {"epochs": 3, "min_steps": 0, "batch_size": 32, "device": "cpu"}
+    tree["train"] |= {"precision": "float32", "threads": 1} | train
+    folder.mkdir()
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
+    assert stage("download", folder).wait() == 0
+    return folder
+
+
+def stage(name: str, folder: Path, **variables: str) -> subprocess.Popen[bytes]:
+    script = PROJECT / "src" / "stages" / f"{name}.py"
+    env = {**os.environ, "DVC_ROOT": str(folder), **variables}
+    with (folder / "said.txt").open("ab") as said:
+        return subprocess.Popen(
+            [sys.executable, script, "shapes"], cwd=folder, env=env, stdout=said, stderr=said
+        )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "models" / "shapes" / "conv" / "seed_0" / "weights.safetensors")
+
+
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    """With free bits, which are of the whole batch, and a last batch smaller than the ranks."""
+    one, two = prepared(tmp_path / "one"), prepared(tmp_path / "two", processes=2)
+    for folder in (one, two):
+        assert stage("train_conv", folder).wait() == 0, (folder / "said.txt").read_text()
+    expected = weights(one)
+    for name, tensor in weights(two).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-4)
+    said = (two / "said.txt").read_text()
+    assert said.count("epoch 3/3") == 1  # one process speaks
+    assert not (two / ".vaelab" / "failures").exists() or not list(
+        (two / ".vaelab" / "failures").iterdir()
+    )
+
+
+def test_a_process_that_is_killed_ends_the_run_which_then_goes_on(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "killed", processes=2, epochs=400)
+    running = stage("train_conv", folder)
+    state = folder / ".vaelab" / "checkpoints"
+    deadline = time.monotonic() + 60
+    while not list(state.rglob("state.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(running.pid).children(recursive=True)
+    rank = next(child for child in reversed(children) if "spawn_main" in " ".join(child.cmdline()))
+    rank.send_signal(signal.SIGKILL)
+    assert running.wait(timeout=30) == 1
+    said = (folder / "said.txt").read_text()
+    assert said.count("ended by itself (status -9)") == 1
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(children, timeout=5)[1]
+
+    (kept,) = state.rglob("state.pt")
+    done = len(torch.load(kept, weights_only=True)["epochs"])
+    running = stage("train_conv", folder)
+    while "goes on after" not in (said := (folder / "said.txt").read_text()):
+        assert running.poll() is None
+        time.sleep(0.05)
+    assert f"goes on after epoch {done}" in said
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=30) == 128 + signal.SIGTERM
+
+
+def test_rows_are_shared_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(ranks.dist, "get_world_size", lambda: 3)
+    for count in (1, 2, 3, 8):
+        seen: list[int] = []
+        for rank in range(3):
+            monkeypatch.setattr(ranks.dist, "get_rank", lambda rank=rank: rank)
+            rows, weight = ranks.own_rows(count)
+            seen += list(range(count))[rows] if weight else []
+            assert len(range(count)[rows]) >= 1
+        assert sorted(seen) == list(range(count))
