@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.pixels import to_floats, to_uint8
 
 Key = tuple[str, int | None]  # model, seed
+Source = TypeVar("Source")
 RECONSTRUCTION, FLOOR = "reconstruction", "floor"  # sources of images that are no samplers
 OF_A_CLASS = 10  # images
 NEAREST = 256  # images of a set, drawn at random (splits lie sorted by class), that are looked up
@@ -124,18 +125,18 @@ def generate_classes(vae: VAE, sampler: Sampler, seed: int) -> UInt8Array:
 
 
 def judge(
-    real: RealImages, groups: Mapping[str, UInt8Array], device: torch.device
-) -> dict[str, dict[str, float]]:
+    real: RealImages, groups: Mapping[Source, UInt8Array], device: torch.device
+) -> dict[Source, dict[str, float]]:
     """swd, swd_SIDE of each level and nearest, of each group of images, uint8 (n, C, H, W)."""
     some = torch.randperm(len(real.other), generator=torch.Generator().manual_seed(0))[:NEAREST]
     near = nearest(
         [to_floats(images[some.numpy()]) for images in groups.values()], real.train, device
     )
     judged = {}
-    for (name, images), found in zip(groups.items(), near, strict=True):
+    for (source, images), found in zip(groups.items(), near, strict=True):
         distance = real.patches.distance(to_floats(images))
         levels = zip(distance.sides, distance.levels, strict=True)
-        judged[name] = {
+        judged[source] = {
             "swd": distance.mean,
             **{f"swd_{side}": level for side, level in levels},
             "nearest": float(found.distance.mean()),
@@ -155,14 +156,19 @@ def judge_all(
     groups: of each model and seed. weights, seed: as `inception_distances`.
     """
     named = {
-        f"{model} {number} {source}": images
+        (model, number, source): images
         for (model, number), sources in groups.items()
         for source, images in sources.items()
     }
-    found = inception_distances(real.reference, named, weights=weights, device=device, seed=seed)
-    table = []
-    for (model, number), sources in groups.items():
-        for source, figures in judge(real, sources, device).items():
-            figures |= found.groups.get(f"{model} {number} {source}", {})
-            table.append(rows(model, figures, seed=number, source=source))
+    words = {" ".join(map(str, name)): images for name, images in named.items()}
+    found = inception_distances(real.reference, words, weights=weights, device=device, seed=seed)
+    table = [
+        rows(
+            model,
+            figures | found.groups.get(f"{model} {number} {source}", {}),
+            seed=number,
+            source=source,
+        )
+        for (model, number, source), figures in judge(real, named, device).items()
+    ]
     return table, found.conditions

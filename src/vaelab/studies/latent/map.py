@@ -26,6 +26,7 @@ from vaelab.vae.objective import kl_to_standard_normal
 PERPLEXITY = 30.0  # of t-SNE, where there are images enough
 FEWEST = 16  # images that t-SNE is shown: its perplexity is then 5
 MASS = 0.95  # of N(0, I), between the two radii that `prior_inside` counts draws within
+STEPS = 500  # of t-SNE; 1,000 points are in place by then
 START = 1e-4  # standard deviation of t-SNE's first component when it begins
 
 
@@ -159,6 +160,8 @@ def tsne(mu: Tensor, seed: int) -> Tensor | None:
     start = principal_components(mu).coordinates
     start = START * start / start[:, 0].std(correction=0)
     few = (len(mu) - 1) / 3  # at most a third of the others, as its author's code asks
-    model = TSNE(perplexity=min(PERPLEXITY, few), init=start.numpy(), random_state=seed)
+    model = TSNE(
+        perplexity=min(PERPLEXITY, few), init=start.numpy(), max_iter=STEPS, random_state=seed
+    )
     with threadpool_limits(1):  # its threads' sums come in no fixed order
         return torch.from_numpy(model.fit_transform(mu.double().numpy()))
