@@ -1,10 +1,11 @@
-"""Training speed of both nets, in float32 and bfloat16, as images a second.
+"""Training beside the usual loop: speed, and where a step's time goes.
 
-    python benchmarks/training.py [--images 4096] [--rounds 3] [--device auto]
+    python benchmarks/training.py [--images 4096] [--rounds 5] [--device auto]
 
-One epoch of the real loop on noise images of 3 x 32 x 32, latent 128, batch 128. The variants take
-turns within each round, so that a machine that slows down slows all of them; the table has the
-median over the rounds and its ratio to the same net in float32.
+Noise images of 3 x 32 x 32, latent 128, batch 128. The usual loop (usual.py) is torchvision's
+tensors and flips in a DataLoader, float32, Adam, and `loss.item()` at each step, with the same
+net. All take turns within a round, so that a machine that slows down slows all of them. Medians
+over the rounds.
 """
 
 import argparse
@@ -12,19 +13,26 @@ import logging
 import statistics
 import sys
 import tempfile
+import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from usual import usual_epoch, usual_loader
 from vaelab import nets
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
+from vaelab.metrics.cost import macs
 from vaelab.runtime.checkpoints import Checkpoint
-from vaelab.settings import ARCHITECTURES, load_settings
-from vaelab.training.loop import train
+from vaelab.settings import ARCHITECTURES, Settings, load_settings
+from vaelab.training.loop import Step, train
+from vaelab.training.optimisers import build_optimisers, set_learning_rate
 from vaelab.vae.device import select_device
+from vaelab.vae.model import VAE
 
-PRECISIONS = ("float32", "bfloat16")
+STEPS = 20  # that one timing of a step's parts is of
+PRODUCT = 2048  # side of the square matrices whose product gives the machine's rate
 
 
 def noise(folder: Path, count: int) -> ImageArrays:
@@ -47,48 +55,106 @@ def noise(folder: Path, count: int) -> ImageArrays:
     return ImageArrays.open(folder)
 
 
+def untrained(architecture: str, settings: Settings, images: ImageArrays) -> VAE:
+    torch.manual_seed(0)
+    return nets.build(nets.configure(architecture, settings.model, images.shape))
+
+
+def matrix_rate(device: torch.device) -> float:
+    """Of a product in bfloat16, in operations a second."""
+    a = torch.randn(PRODUCT, PRODUCT, device=device).bfloat16()
+    started = clock(device)
+    for _ in range(3):
+        a @ a
+    return 3 * 2 * PRODUCT**3 / (clock(device) - started)
+
+
+def clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def step_parts(vae: VAE, settings: Settings, device: torch.device) -> tuple[float, float]:
+    """Seconds of a step's forward and backward passes, and of its optimisers."""
+    vae.to(device)
+    optimisers = build_optimisers(vae, settings.train)
+    set_learning_rate(optimisers, 1e-4)
+    step = Step(vae, settings.objective, settings.train)
+    batch = torch.rand(settings.train.batch_size, *vae.config.shape, device=device)
+    eps = torch.randn(len(batch), vae.latent_dim, device=device)
+    net, rest = 0.0, 0.0
+    for i in range(STEPS + 2):
+        start = clock(device)
+        loss, _ = step(batch, eps, 1.0)
+        vae.zero_grad(set_to_none=True)
+        loss.backward()
+        middle = clock(device)
+        for optimiser in optimisers:
+            optimiser.step()
+        if i >= 2:  # the first ones prepare memory and kernels
+            net, rest = net + middle - start, rest + clock(device) - middle
+    return net / STEPS, rest / STEPS
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=4096)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     logging.getLogger("vaelab").setLevel(logging.WARNING)
     settings = load_settings(Path(__file__).parents[1] / "params.yaml")
     device = select_device(options.device)
 
-    once = {"epochs": 1, "min_steps": 0}
-    speeds: dict[tuple[str, str], list[float]] = {}
+    found: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as scratch:
         images = noise(Path(scratch) / "noise", options.images)
-        for round_number in range(options.rounds):
-            for architecture in ARCHITECTURES:
-                for precision in PRECISIONS:
-                    folder = Path(scratch) / f"{round_number}-{architecture}-{precision}"
+        loader = usual_loader(images)
+        for number in range(options.rounds):
+            rate = matrix_rate(device)
+            for name, label in ARCHITECTURES.items():
+                vae = untrained(name, settings, images)
+                net, rest = step_parts(vae, settings, device)
+                operations = 3 * 2 * macs(vae) * settings.train.batch_size
+                found[f"{label}: optimiser's share of a step, %"].append(100 * rest / (net + rest))
+                found[f"{label}: forward and backward, % of the matrix rate"].append(
+                    100 * operations / net / rate
+                )
+                speeds = {}
+                for precision in ("auto", "float32"):
+                    folder = Path(scratch) / f"{number}-{name}-{precision}"
                     folder.mkdir()
-                    torch.manual_seed(0)
-                    config = nets.configure(architecture, settings.model, images.shape)
+                    once = {"epochs": 1, "min_steps": 0, "precision": precision}
+                    recipe = settings.train.model_copy(update=once)
+                    vae = untrained(name, settings, images)
                     trained = train(
-                        nets.build(config),
-                        images,
-                        settings.objective,
-                        settings.train.model_copy(update=once | {"precision": precision}),
-                        0,
-                        device,
-                        Checkpoint(folder),
-                        lambda epoch: None,
-                    )
-                    key = (architecture, precision)
-                    speeds.setdefault(key, []).append(trained.images_per_second)
+                        vae, images, settings.objective, recipe, 0, device,
+                        Checkpoint(folder), lambda epoch: None,
+                    )  # fmt: skip
+                    speeds[precision] = trained.images_per_second
+                usual = untrained(name, settings, images).to(device)
+                adam = torch.optim.Adam(usual.parameters(), lr=1e-3)
+                start = clock(device)
+                usual_epoch(usual, loader, adam, device)
+                speeds["usual"] = options.images / (clock(device) - start)
+                found[f"{label}: images/s"].append(speeds["auto"])
+                found[f"{label}: images/s of the usual loop"].append(speeds["usual"])
+                found[f"{label}: whole loop, times the usual loop"].append(
+                    speeds["auto"] / speeds["usual"]
+                )
+                found[f"{label}: times float32"].append(speeds["auto"] / speeds["float32"])
 
-    sys.stdout.write(f"{device}, {torch.get_num_threads()} threads, {options.rounds} rounds\n")
-    sys.stdout.write(f"{'net':6}{'precision':10}{'images/s':>10}{'ratio':>8}\n")
-    for (architecture, precision), values in speeds.items():
-        speed = statistics.median(values)
-        ratio = speed / statistics.median(speeds[architecture, "float32"])
-        sys.stdout.write(f"{architecture:6}{precision:10}{speed:10.0f}{ratio:8.2f}\n")
+    sys.stdout.write(
+        f"{device}, {torch.get_num_threads()} threads, {options.rounds} rounds, matrix product "
+        f"{rate / 1e9:.0f} GFLOP/s in bfloat16\n"
+    )
+    for row, values in found.items():
+        sys.stdout.write(
+            f"{row:52}{statistics.median(values):10.2f}  ({min(values):.2f} to {max(values):.2f})\n"
+        )
 
 
 if __name__ == "__main__":

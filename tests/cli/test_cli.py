@@ -50,7 +50,7 @@ def save_model(
         shape=(channels, size, size),
         latent_dim=LATENT,
         likelihood="gaussian",
-        net={"width": 8, "blocks": 1} if folder.name == "fc" else {"width": 2},
+        net={"width": 8, "blocks": 1} if folder.name == "fc" else {"width": 2, "blocks": 0},
         **changes,
     )
     vae = nets.build(config)

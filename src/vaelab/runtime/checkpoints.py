@@ -39,7 +39,9 @@ class Checkpoint:
 
     @run_id.setter
     def run_id(self, run_id: str) -> None:
-        self._run_id.write_text(run_id)
+        beside = self._run_id.with_suffix(".part")
+        beside.write_text(run_id)
+        beside.replace(self._run_id)
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Tensors, numbers, texts and containers of them; whole or not at all."""
