@@ -91,6 +91,23 @@ def test_muons_momentum_is_nesterovs() -> None:
     torch.testing.assert_close(weight.detach() - before, torch.diag(torch.tensor([1.0, -1.0])))
 
 
+def test_a_step_that_is_left_out_is_made_up_for() -> None:
+    each, other = (torch.nn.Parameter(torch.zeros(3, 5)) for _ in range(2))
+    often = optimisers.Muon([each], share=1.0, momentum=0.0)
+    seldom = optimisers.Muon([{"params": [other], "every": 2}], share=1.0, momentum=0.0)
+    gradient = torch.randn(3, 5)
+    for muon, weight in ((often, each), (seldom, other)):
+        weight.grad = gradient.clone()
+        muon.step()
+    assert not other.any()
+    assert each.any()
+    often.step()
+    again = optimisers.Muon([{"params": [other], "every": 2}], share=1.0, momentum=0.0)
+    again.load_state_dict(seldom.state_dict())  # as a run that goes on does
+    again.step()
+    torch.testing.assert_close(other, each)
+
+
 def test_both_ways_to_an_orthogonal_matrix_agree() -> None:
     """By eigenvalues on a CPU, by a polynomial elsewhere."""
     matrix = torch.randn(40, 300) * torch.logspace(0, -1.5, 40)[:, None]

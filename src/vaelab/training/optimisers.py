@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from vaelab.vae.schedule import warm_cosine
 LARGE = 512  # inputs or outputs
 MUON_SHARE = 20.0  # Muon's rate for each of Adam's: sought on photographs of 32 x 32
 MOMENTUM = 0.9
+EVERY = 2  # steps between two of a matrix by Muon, which cost more than the net's own work
 FAINTEST = 1e-3
 WHOLE = 192  # rows that are made orthogonal to each other
 TINY = 1e-30
@@ -37,10 +38,14 @@ class Muon(torch.optim.Optimizer):
     momentum is Nesterov's. A step's spectral norm is lr * sqrt(out / in), which moves features by
     as much whatever the width and the image size (Yang, Simon & Bernstein 2023, arXiv 2310.17813,
     condition 1): one learning rate serves them all.
+
+    every: of so many steps one moves the weights, by as many times the rate; the momentum gathers
+    all gradients. A group may have its own.
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], share: float, momentum: float) -> None:
-        super().__init__(params, {"lr": share, "share": share, "momentum": momentum})
+    def __init__(self, params: Any, share: float, momentum: float, every: int = 1) -> None:
+        defaults = {"lr": share, "share": share, "momentum": momentum, "every": every}
+        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -48,10 +53,13 @@ class Muon(torch.optim.Optimizer):
             for weight in group["params"]:
                 state = self.state[weight]
                 if not state:
-                    state["velocity"] = torch.zeros_like(weight)
+                    state |= {"velocity": torch.zeros_like(weight), "steps": 0}
                 velocity = state["velocity"].mul_(group["momentum"]).add_(weight.grad)
+                state["steps"] += 1
+                if state["steps"] % group["every"]:
+                    continue
                 ahead = weight.grad.add(velocity, alpha=group["momentum"]).flatten(1)
-                scale = math.sqrt(len(ahead) / ahead.shape[1])
+                scale = group["every"] * math.sqrt(len(ahead) / ahead.shape[1])
                 weight.add_(orthogonal(ahead).view_as(weight), alpha=-group["lr"] * scale)
 
 
@@ -89,12 +97,12 @@ def build_optimisers(vae: VAE, settings: TrainSettings) -> list[torch.optim.Opti
 
     `share` of a group: what its rate is in terms of `learning_rate`.
     """
-    of_muon: list[nn.Parameter] = []
+    of_muon: dict[int, list[nn.Parameter]] = {}
     of_adam: dict[float, list[nn.Parameter]] = {}
     for weight in vae.parameters():
         outputs, inputs = weight.shape[:1].numel(), weight.shape[1:].numel()
         if settings.optimiser == "muon" and weight.ndim > 1 and max(outputs, inputs) >= LARGE:
-            of_muon.append(weight)
+            of_muon.setdefault(EVERY if weight.ndim == 2 else 1, []).append(weight)
         else:
             # Adam moves every weight by about as much, so an output by as much as it has inputs:
             # Yang et al. 2021 (arXiv 2203.03466), table 8.
@@ -102,7 +110,8 @@ def build_optimisers(vae: VAE, settings: TrainSettings) -> list[torch.optim.Opti
     adam = torch.optim.Adam(
         [{"params": weights, "share": share} for share, weights in of_adam.items()], fused=True
     )
-    return [adam, Muon(of_muon, MUON_SHARE, MOMENTUM)] if of_muon else [adam]
+    groups = [{"params": weights, "every": every} for every, weights in of_muon.items()]
+    return [adam, Muon(groups, MUON_SHARE, MOMENTUM)] if groups else [adam]
 
 
 def set_learning_rate(optimisers: list[torch.optim.Optimizer], rate: float) -> None:
