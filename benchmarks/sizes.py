@@ -92,7 +92,7 @@ def main() -> None:
         options.likelihoods,
         options.rates or [settings.train.learning_rate],
     ):
-        batch = options.batch or next(b for limit, b in BATCHES.items() if size <= limit)
+        batch = options.batch or next((b for limit, b in BATCHES.items() if size <= limit), 1)
         images = resized(whole, size, batch * options.steps // TENTHS)
         recipe = {"epochs": TENTHS, "min_steps": 0, "batch_size": batch, "learning_rate": rate}
         changed = settings.model_copy(

@@ -27,7 +27,7 @@ class Pictures(Dataset[Tensor]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.transform(Image.fromarray(self.images[index]))
+        return self.transform(Image.fromarray(self.images[index].squeeze()))
 
 
 def usual_loader(images: ImageArrays) -> DataLoader[Tensor]:
