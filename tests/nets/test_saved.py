@@ -72,6 +72,13 @@ def changed(**fields: object) -> Callable[[Path], object]:
     return change
 
 
+def without_version(folder: Path) -> None:
+    """As weights were written that take images in [-1, 1]."""
+    config = json.loads((folder / CONFIG).read_text())
+    del config["version"]
+    (folder / CONFIG).write_text(json.dumps(config))
+
+
 NOT_OURS = "(config.json is not what this version writes: "
 NO_FIT = "(config.json and weights.safetensors do not fit together)"
 
@@ -83,6 +90,8 @@ NO_FIT = "(config.json and weights.safetensors do not fit together)"
         (lambda folder: (folder / WEIGHTS).write_bytes(b"not weights"), "header"),
         (lambda folder: (folder / CONFIG).write_text("{"), f"{NOT_OURS}Invalid JSON"),
         (changed(colour="blue"), f"{NOT_OURS}colour: Extra inputs are"),
+        (changed(version=1), f"{NOT_OURS}version: Input should be 2"),
+        (without_version, NO_FIT),
         (changed(latent_dim=7), NO_FIT),
     ],
 )

@@ -55,6 +55,9 @@ def test_a_number_goes_before_the_variable_and_the_variable_before_auto(
     assert os.environ[threads.VARIABLE] == "3"
     threads.use_threads(7)
     assert os.environ[threads.VARIABLE] == "7"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    threads.use_threads(7)
+    assert os.environ[threads.VARIABLE] == "3"
 
 
 @pytest.mark.parametrize(

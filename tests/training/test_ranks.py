@@ -16,6 +16,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from vaelab.runtime.errors import UserError
 from vaelab.training import ranks
 
 PROJECT = Path(__file__).parents[2]
@@ -87,8 +88,56 @@ def test_a_process_that_is_killed_ends_the_run_which_then_goes_on(tmp_path: Path
         assert running.poll() is None
         time.sleep(0.05)
     assert f"goes on after epoch {done}" in said
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(timeout=30) == 128 + signal.SIGTERM
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=30) == 128 + signal.SIGINT
+    assert "train_conv@shapes: interrupted; " in (folder / "said.txt").read_text()
+
+
+def test_what_the_first_process_refuses_is_the_stages_line(tmp_path: Path) -> None:
+    """Here it alone opens the tracking store, while the other one waits for it."""
+    folder = prepared(tmp_path / "refused", processes=2)
+    closed = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    assert stage("train_conv", folder, **closed).wait(timeout=60) == 1
+    said = (folder / "said.txt").read_text()
+    assert "\ntrain_conv@shapes: MLflow's store http://127.0.0.1:1 cannot be used" in said
+    assert "Traceback" not in said
+
+
+def test_what_is_wrong_with_the_code_is_shown(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "faulty", processes=2, epochs=1)
+    (folder / "models").write_text("a file where the weights' folder should be")
+    assert stage("train_conv", folder).wait(timeout=60) == 1
+    assert "NotADirectoryError" in (folder / "said.txt").read_text()
+
+
+def test_a_second_training_of_the_same_is_refused(tmp_path: Path) -> None:
+    """As the other processes of the second one would not wait as long."""
+    folder = prepared(tmp_path / "twice", processes=2, epochs=400)
+    first = stage("train_conv", folder)
+    deadline = time.monotonic() + 60
+    while not list(folder.rglob("state.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert stage("train_conv", folder).wait(timeout=60) == 1
+    first.terminate()
+    assert first.wait(timeout=30) == 128 + signal.SIGTERM
+    refusal = "another process trains the same shapes/conv/seed_0; start this again when it has"
+    assert refusal in (folder / "said.txt").read_text()
+
+
+@pytest.mark.parametrize(("device", "here"), [("cuda", 2), ("mps", 1)])
+def test_every_process_is_refused_where_one_has_no_device(
+    device: str, here: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the others would wait for it."""
+    monkeypatch.setattr(ranks, "select_device", torch.device)
+    monkeypatch.setattr(ranks, "launched", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for rank in range(3):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+        refusal = f"^3 processes need a GPU each and this machine has {here}: set"
+        with pytest.raises(UserError, match=refusal), ranks.joined(device):
+            pass
 
 
 def test_rows_are_shared_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,10 +51,10 @@ class Double(nn.Module):
             in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=False
         )
         # Beside the convolution, whose own bias takes PyTorch as long to learn as its weights.
-        self.bias = nn.Parameter(torch.zeros(out_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)[..., : self.side, : self.side] + self.bias
+        return self.conv(x)[..., : self.side, : self.side] + self.bias.view(-1, 1, 1)
 
 
 class Residual(nn.Module):

@@ -67,6 +67,8 @@ def _seeds(folder: Path) -> list[int]:
 def _load(folder: Path, device: torch.device) -> VAE:
     with _readable(folder):
         config = VAEConfig.model_validate_json((folder / CONFIG).read_bytes())
+        if "version" not in config.model_fields_set:
+            raise ValueError
         vae = nets.build(config)
         vae.load_state_dict(load_file(folder / WEIGHTS))
     return vae.to(device).eval().requires_grad_(False)

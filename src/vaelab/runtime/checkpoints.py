@@ -64,7 +64,9 @@ class Checkpoint:
 
 
 @contextmanager
-def checkpoint_of(decisive: Mapping[str, Any], name: str) -> Iterator[Checkpoint]:
+def checkpoint_of(
+    decisive: Mapping[str, Any], name: str, wait: bool = True
+) -> Iterator[Checkpoint]:
     """Hold the checkpoint of the run that `decisive` (what JSON can hold) and the code determine.
 
     name: a folder to keep it under, such as `shapes/conv`. A second process that trains the very
@@ -75,7 +77,8 @@ def checkpoint_of(decisive: Mapping[str, Any], name: str) -> Iterator[Checkpoint
     for source in _loaded_sources():
         fingerprint.update(source.read_bytes())
     folder = repository.kept() / "checkpoints" / name / fingerprint.hexdigest()[:16]
-    with repository.held(folder.with_suffix(".lock"), f"another process trains the same {name}"):
+    other = f"another process trains the same {name}"
+    with repository.held(folder.with_suffix(".lock"), other, wait):
         folder.mkdir(parents=True, exist_ok=True)
         yield Checkpoint(folder)
 

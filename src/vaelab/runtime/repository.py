@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from vaelab.runtime.errors import UserError
+
 log = logging.getLogger("vaelab")
 
 
@@ -26,16 +28,19 @@ def kept() -> Path:
 
 
 @contextmanager
-def held(lock: Path, other: str) -> Iterator[None]:
+def held(lock: Path, other: str, wait: bool = True) -> Iterator[None]:
     """Let one process at a time do what the file `lock` stands for.
 
     other: what a process does that has it, for the message of one that has to wait.
+    Raises UserError instead of waiting where `wait` is false.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     file = FileLock(lock)
     try:
         file.acquire(blocking=False)
     except Timeout:
+        if not wait:
+            raise UserError(f"{other}; start this again when it has ended") from None
         log.info("%s; waiting for it to end", other)
         file.acquire()
     try:

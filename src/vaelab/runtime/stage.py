@@ -49,7 +49,6 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     parser.add_argument("dataset", help="a name under `datasets` in params.yaml")
     dataset = parser.parse_args().dataset
     speak()
-    signal.signal(signal.SIGTERM, _terminated)
     stage = os.environ.get("DVC_STAGE", f"{Path(sys.argv[0]).stem}@{dataset}")
     failure = FAILURES / f"{stage}.txt"
     _keep(failure, KILLED)
@@ -63,10 +62,9 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
         )
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
-        if not isinstance(error, UserError) and not lacks_memory(error):
+        if (reason := reason_of(error)) is None:
             _keep(failure, f"{type(error).__name__}: {error}")
             raise
-        reason = str(error) if isinstance(error, UserError) else OUT_OF_MEMORY
         log.error("%s: %s", stage, reason)
         _keep(failure, reason)
         raise SystemExit(1) from None
@@ -74,9 +72,17 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
 
 
 def speak() -> None:
-    """Messages go to the errors' stream, a line each."""
+    """Messages go to the errors' stream, a line each; SIGTERM ends by the `finally` blocks."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+def reason_of(error: Exception) -> str | None:
+    """What a person can mend, in one line; None where it is a fault of the code."""
+    if lacks_memory(error):
+        return OUT_OF_MEMORY
+    return str(error) if isinstance(error, UserError) else None
 
 
 def _keep(file: Path, reason: str) -> None:

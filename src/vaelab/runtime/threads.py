@@ -25,10 +25,11 @@ def use_threads(wanted: int | Literal["auto"]) -> None:
 
     `auto` takes the cores that nobody else keeps busy at the moment, at least one. Workers of a
     DVC queue start at the same moment, so they share the cores by how many they are. A VARIABLE
-    that is set already goes before `auto`.
+    that is set already goes before `auto`. The processes that torchrun starts share a number.
     """
     if wanted != "auto":
-        os.environ[VARIABLE] = str(wanted)
+        sharing = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        os.environ[VARIABLE] = str(max(1, wanted // sharing))
     elif VARIABLE not in os.environ:
         cores = usable_cores()
         threads = cores // workers if (workers := queue_workers()) else idle_cores(cores)

@@ -31,16 +31,14 @@ POLAR_EXPRESS = (
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps whose singular values are all equal: Jordan et al. 2024.
+    """Steps whose singular values are all `lr`: Jordan et al. 2024.
 
     So the many directions in which images vary little are learned as fast as the few in which they
-    vary much. A weight is a matrix here, (out, in), a kernel's last dimensions taken together. The
-    momentum is Nesterov's. A step's spectral norm is lr * sqrt(out / in), which moves features by
-    as much whatever the width and the image size (Yang, Simon & Bernstein 2023, arXiv 2310.17813,
-    condition 1): one learning rate serves them all.
+    vary much. A weight is a matrix here, a kernel's last dimensions taken together. The momentum is
+    Nesterov's.
 
-    every: of so many steps one moves the weights, by as many times the rate; the momentum gathers
-    all gradients. A group may have its own.
+    every: of so many steps one moves the weights; the momentum gathers all gradients. A group may
+    have its own.
     """
 
     def __init__(self, params: Any, share: float, momentum: float, every: int = 1) -> None:
@@ -56,19 +54,18 @@ class Muon(torch.optim.Optimizer):
                     state |= {"velocity": torch.zeros_like(weight), "steps": 0}
                 velocity = state["velocity"].mul_(group["momentum"]).add_(weight.grad)
                 state["steps"] += 1
-                if state["steps"] % group["every"]:
-                    continue
-                ahead = weight.grad.add(velocity, alpha=group["momentum"]).flatten(1)
-                scale = group["every"] * math.sqrt(len(ahead) / ahead.shape[1])
-                weight.add_(orthogonal(ahead).view_as(weight), alpha=-group["lr"] * scale)
+                if state["steps"] % group["every"] == 0:
+                    ahead = weight.grad.add(velocity, alpha=group["momentum"]).flatten(1)
+                    weight.add_(orthogonal(ahead).view_as(weight), alpha=-group["lr"])
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """(M M^T)^(-1/2) M: the matrix with its singular values made 1, (out, in), float32.
 
     Those below FAINTEST of the largest are noise, and stay small. What is costly is done on the
-    shorter side, in blocks of WHOLE at most, as it grows with the square of that side; and on a
-    CPU exactly, while a GPU's own eigenvalues are slow.
+    shorter side, in blocks of WHOLE at most, as it grows with the square of that side: n blocks are
+    not orthogonal to each other, and together have singular values of up to sqrt(n). It is done
+    exactly on a CPU, and by a polynomial on a GPU, whose own eigenvalues are slow.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.mT).mT
@@ -95,23 +92,44 @@ def by_polynomial(matrix: Tensor) -> Tensor:
 def build_optimisers(vae: VAE, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """`adam` for all weights; or `muon` for the large matrices and kernels, and Adam beside.
 
-    `share` of a group: what its rate is in terms of `learning_rate`.
+    `share` of a group: what its rate is in terms of `learning_rate`. By it one learning rate serves
+    every width and image size, as features move by as much at each:
+
+    Muon's step has a spectral norm that goes with sqrt(outputs / inputs) (Yang, Simon & Bernstein
+    2023, arXiv 2310.17813, condition 1). Adam moves every weight by about as much, so an output by
+    as much as it has inputs (Yang et al. 2021, arXiv 2203.03466, table 8).
     """
-    of_muon: dict[int, list[nn.Parameter]] = {}
+    of_muon: dict[tuple[float, int], list[nn.Parameter]] = {}
     of_adam: dict[float, list[nn.Parameter]] = {}
-    for weight in vae.parameters():
-        outputs, inputs = weight.shape[:1].numel(), weight.shape[1:].numel()
-        if settings.optimiser == "muon" and weight.ndim > 1 and max(outputs, inputs) >= LARGE:
-            of_muon.setdefault(EVERY if weight.ndim == 2 else 1, []).append(weight)
-        else:
-            # Adam moves every weight by about as much, so an output by as much as it has inputs:
-            # Yang et al. 2021 (arXiv 2203.03466), table 8.
-            of_adam.setdefault(min(1.0, LARGE / inputs), []).append(weight)
+    for module in vae.modules():
+        for weight in module.parameters(recurse=False):
+            outputs, inputs = fans(module, weight)
+            if settings.optimiser == "muon" and weight.ndim > 1 and max(outputs, inputs) >= LARGE:
+                every = EVERY if weight.ndim == 2 else 1
+                share = MUON_SHARE * every * math.sqrt(outputs / inputs)
+                of_muon.setdefault((share, every), []).append(weight)
+            else:
+                of_adam.setdefault(min(1.0, LARGE / inputs), []).append(weight)
     adam = torch.optim.Adam(
         [{"params": weights, "share": share} for share, weights in of_adam.items()], fused=True
     )
-    groups = [{"params": weights, "every": every} for every, weights in of_muon.items()]
+    groups = [
+        {"params": weights, "share": share, "every": every}
+        for (share, every), weights in of_muon.items()
+    ]
     return [adam, Muon(groups, MUON_SHARE, MOMENTUM)] if groups else [adam]
+
+
+def fans(module: nn.Module, weight: nn.Parameter) -> tuple[int, int]:
+    """The outputs and inputs that a module's weight joins.
+
+    An output of a transposed convolution of stride 2 sees every second row and column of the
+    kernel.
+    """
+    if isinstance(module, nn.ConvTranspose2d) and weight is module.weight:
+        seen = math.prod(module.kernel_size) // math.prod(module.stride)
+        return module.out_channels, module.in_channels * seen
+    return weight.shape[:1].numel(), weight.shape[1:].numel()
 
 
 def set_learning_rate(optimisers: list[torch.optim.Optimizer], rate: float) -> None:

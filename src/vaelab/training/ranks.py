@@ -10,11 +10,16 @@ validation split, writes and speaks. A process that was started by itself is the
 from __future__ import annotations
 
 import logging
+import math
 import os
+import signal
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
@@ -26,7 +31,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
 from vaelab.runtime.errors import UserError
-from vaelab.runtime.stage import speak
+from vaelab.runtime.stage import reason_of, speak
 from vaelab.vae.device import select_device
 
 PATIENCE = timedelta(minutes=30)  # with a rank that is silent: an epoch's validation takes time
@@ -50,11 +55,10 @@ def is_first() -> bool:
 def launch(processes: int, function: Callable[..., None], *arguments: Any) -> None:
     """Call `function` in that many new processes, and wait for them.
 
-    Raises UserError with the message of the one that a rank raised, or where a rank ended by itself
-    (all others are ended then); SystemExit where this process is told to end.
+    Where a rank fails, all others are ended. Raises UserError with its reason, or RuntimeError with
+    its traceback; KeyboardInterrupt or SystemExit where this process is told to end.
     """
-    threads = torch.get_num_threads()
-    os.environ["OMP_NUM_THREADS"] = str(max(1, threads // processes))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // processes))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -67,53 +71,75 @@ def launch(processes: int, function: Callable[..., None], *arguments: Any) -> No
     )
     for talkative in ("torch.distributed.elastic", "torch.multiprocessing"):
         logging.getLogger(talkative).setLevel(logging.CRITICAL)
-    try:
-        refusals = elastic_launch(config, _told)(function, arguments)
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        raise UserError(
-            f"process {rank} of {processes} ended by itself (status {failure.exitcode}) and the "
-            "others were ended; what it said stands above; training goes on from its last epoch"
-        ) from None
-    except SignalException as error:
-        raise SystemExit(128 + error.sigval) from None
-    if refusal := refusals[0]:
-        raise UserError(refusal)
+    with TemporaryDirectory() as scratch:
+        reason = Path(scratch) / "reason.txt"
+        fault = Path(scratch) / "fault.txt"
+        try:
+            elastic_launch(config, _rank)(reason, fault, function, arguments)
+        except ChildFailedError as error:
+            if reason.exists():
+                raise UserError(reason.read_text(encoding="utf-8")) from None
+            rank, failure = error.get_first_failure()
+            if failure.exitcode > 0 and fault.exists():
+                raise RuntimeError(fault.read_text(encoding="utf-8")) from None
+            raise UserError(
+                f"process {rank} of {processes} ended by itself (status {failure.exitcode}) and "
+                "the others were ended; training goes on from its last epoch"
+            ) from None
+        except SignalException as error:
+            if error.sigval == signal.SIGINT:
+                raise KeyboardInterrupt from None
+            raise SystemExit(128 + error.sigval) from None
 
 
-def _told(function: Callable[..., None], arguments: tuple[Any, ...]) -> str:
-    """In a new process: the message of a UserError, which all ranks raise, or nothing."""
+def _rank(
+    reason: Path, fault: Path, function: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    """In a new process. Why the first one failed goes to `reason`, or its traceback to `fault`."""
     speak()
     try:
         function(*arguments)
-    except UserError as error:
-        return str(error)
-    return ""
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    except Exception as error:
+        said = reason_of(error)
+        kept, text = (fault, traceback.format_exc()) if said is None else (reason, said)
+        with suppress(FileExistsError), kept.open("x", encoding="utf-8") as file:
+            file.write(text)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # an exception on the way out says too much
 
 
 @contextmanager
 def joined(device_name: str) -> Iterator[torch.device]:
-    """The device of this rank, which has joined the others if there are any."""
+    """The device of this rank, which has joined the others if there are any.
+
+    Raises UserError, on all of a machine's ranks, where a device is not there for each of them.
+    """
     device = select_device(device_name)
     if not launched():
         yield device
         return
+    beside, here = int(os.environ["LOCAL_WORLD_SIZE"]), device_count(device)
+    if beside > here:
+        raise UserError(
+            f"{beside} processes need a GPU each and this machine has {here}: set train.processes "
+            "to that, or train.device to cpu"
+        )
     if device.type == "cuda":
-        local = int(os.environ["LOCAL_RANK"])
-        if local >= torch.cuda.device_count():
-            raise UserError(
-                f"process {local} has no GPU of its own, as this machine has "
-                f"{torch.cuda.device_count()}; set train.processes to that"
-            )
-        device = torch.device("cuda", local)
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     if not is_first():
-        logging.getLogger("vaelab").setLevel(logging.CRITICAL)
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
+        logging.getLogger("vaelab").setLevel(logging.ERROR)
+    yield device
+    dist.destroy_process_group()  # not after a failure: it would wait for the others
+
+
+def device_count(device: torch.device) -> float:
+    """How many processes can have a device of this kind for their own."""
+    return {"cpu": math.inf, "mps": 1, "cuda": torch.cuda.device_count()}[device.type]
 
 
 def parallel(module: nn.Module, device: torch.device) -> nn.Module:

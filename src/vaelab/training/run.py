@@ -49,7 +49,9 @@ def _train_seeds(settings: DatasetSettings, architecture: str, device: torch.dev
         checkpoints, trained = [], []
         for seed in settings.train.seeds:
             known_by = decisive(config, images, settings, seed, device)
-            held = checkpoint_of(known_by, f"{settings.dataset}/{architecture}/seed_{seed}")
+            name = f"{settings.dataset}/{architecture}/seed_{seed}"
+            # Other ranks would wait too, and not as long.
+            held = checkpoint_of(known_by, name, wait=ranks.size() == 1)
             checkpoints.append(stack.enter_context(held))
             trained.append(_train_seed(config, images, settings, seed, device, checkpoints[-1]))
         means = pd.DataFrame([each.metrics for each in trained]).mean()
@@ -76,7 +78,7 @@ def decisive(
         "data": images.meta.digest,
         "config": config.model_dump(),
         "objective": settings.objective.model_dump(),
-        "train": settings.train.model_dump(exclude={"seeds"}),
+        "train": settings.train.model_dump(exclude={"seeds", "processes"}),
         "seed": seed,
         "device": device.type,
         "processes": ranks.size(),

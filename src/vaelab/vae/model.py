@@ -13,7 +13,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +32,7 @@ class VAEConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[2] = 2  # of what the weights mean: 2 since the nets see images in [-2, 2]
     architecture: str
     shape: tuple[int, int, int]  # (C, H, W)
     latent_dim: int
