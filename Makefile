@@ -45,6 +45,7 @@ ui: $(INSTALLED)  ## MLflow's UI on this project's store (PORT=5000)
 bench: $(INSTALLED)  ## measure speed
 	$(BIN)/python benchmarks/shapes.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/stages.py
 	if test -d data/cifar10; then $(BIN)/python benchmarks/quality.py cifar10; fi
 
 lock: | $(BIN)/python  ## requirements.lock anew, after a change of pyproject.toml
