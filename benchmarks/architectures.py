@@ -25,16 +25,19 @@ from torch import nn
 
 from vaelab import nets
 from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.wasserstein import PatchReference
 from vaelab.nets import conv, fc
 from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.runtime.errors import UserError
+from vaelab.samplers.gaussians import Prior
 from vaelab.settings import DatasetSettings, LikelihoodName, load_settings
 from vaelab.training.loop import Trained, train
 from vaelab.vae.device import select_device
-from vaelab.vae.inference import encode
+from vaelab.vae.inference import decode, encode
 from vaelab.vae.likelihoods import FIRST_DEVIATION
 from vaelab.vae.model import VAE, VAEConfig
 from vaelab.vae.objective import kl_to_standard_normal
+from vaelab.vae.pixels import to_floats
 
 
 def plain_fc(config: VAEConfig) -> VAE:
@@ -58,28 +61,30 @@ class Variant:
     """What it has other than params.yaml."""
 
     build: Callable[[VAEConfig], VAE]
-    fc: dict[str, Any] = field(default_factory=dict)  # of model.fc
+    net: dict[str, Any] = field(default_factory=dict)  # of model.fc or model.conv
     train: dict[str, Any] = field(default_factory=dict)
     first_deviation: float = FIRST_DEVIATION  # of a learned scale
 
     def config(self, settings: DatasetSettings, shape: tuple[int, int, int]) -> VAEConfig:
-        if self.build is conv.build:
-            return nets.configure("conv", settings.model, shape)
-        fc = settings.model.fc.model_copy(update=self.fc)
-        return nets.configure("fc", settings.model.model_copy(update={"fc": fc}), shape)
+        name = "conv" if self.build is conv.build else "fc"
+        net = getattr(settings.model, name).model_copy(update=self.net)
+        return nets.configure(name, settings.model.model_copy(update={name: net}), shape)
 
 
 FAINT = 1.0  # nats
+DRAWN = 2000  # images that the prior is judged by
 ADAM = {"optimiser": "adam"}
 VARIANTS = {
     "fc": Variant(fc.build),
-    "fc, no blocks": Variant(fc.build, fc={"blocks": 0}),
+    "fc, no blocks": Variant(fc.build, net={"blocks": 0}),
     "fc, Adam": Variant(fc.build, train=ADAM),
     "fc, Adam at 0.002": Variant(fc.build, train={**ADAM, "learning_rate": 0.002}),
     "fc, Adam at 0.01": Variant(fc.build, train={**ADAM, "learning_rate": 0.01}),
-    "fc, plain, Adam": Variant(plain_fc, fc={"width": 512}, train=ADAM),
+    "fc, plain, Adam": Variant(plain_fc, net={"width": 512}, train=ADAM),
     "fc, scale from 0.25": Variant(fc.build, first_deviation=0.25),
     "conv": Variant(conv.build),
+    "conv, 1 block": Variant(conv.build, net={"blocks": 1}),
+    "conv, 2 blocks": Variant(conv.build, net={"blocks": 2}),
     "conv, Adam": Variant(conv.build, train=ADAM),
     "conv, scale from 0.25": Variant(conv.build, first_deviation=0.25),
     "conv, no flips": Variant(conv.build, train={"flip": False}),
@@ -126,8 +131,9 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(whole.train))[: options.images]
     images = dataclasses.replace(whole, train=whole.train[np.sort(order)])
 
-    row = "{:26}{:>11}{:>10}{:>8}{:>8}{:>8}{:>10}\n"
-    head = ("variant", "parameters", "-ELBO", "KL", "faint", "PSNR", "images/s")
+    reference = PatchReference(to_floats(images.val.images[:DRAWN]), seed=0)
+    row = "{:26}{:>11}{:>10}{:>8}{:>8}{:>8}{:>8}{:>10}\n"
+    head = ("variant", "parameters", "-ELBO", "KL", "faint", "PSNR", "SWD", "images/s")
     sys.stdout.write(row.format(*head))
     for name, variant in VARIANTS.items():
         has_scale = options.likelihood in ("gaussian", "discretized_logistic")
@@ -139,6 +145,9 @@ def main() -> None:
             sys.stdout.write(f"{name:26} diverged\n")
             sys.stdout.flush()
             continue
+        z = Prior(result.vae.latent_dim).sample(
+            reference.shape[0], torch.Generator().manual_seed(0)
+        )
         kl = kl_to_standard_normal(*encode(result.vae, images.val.images)).mean(0)
         sys.stdout.write(
             row.format(
@@ -148,6 +157,7 @@ def main() -> None:
                 f"{result.metrics['val_kl']:.1f}",
                 int((kl < FAINT).sum()),
                 f"{result.metrics['val_psnr']:.2f}",
+                f"{reference.distance(torch.from_numpy(decode(result.vae, z))).mean:.0f}",
                 f"{result.images_per_second:.0f}",
             )
         )
