@@ -18,7 +18,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo repro quick test lint ui bench lock extras clean help
+.PHONY: demo repro quick test lint ui bench sweep lock extras clean help
 
 demo: $(INSTALLED)  ## set up, and run every stage on the built-in data set
 	$(BIN)/python scripts/repro.py '*@shapes'
@@ -47,6 +47,9 @@ bench: $(INSTALLED)  ## measure speed
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/stages.py
 	if test -d data/cifar10; then $(BIN)/python benchmarks/quality.py cifar10; fi
+
+sweep: $(INSTALLED)  ## FC and Conv at 8 to 256 latent dimensions; SWEEP='cifar10 --seeds 1' takes others
+	$(BIN)/python scripts/sweep.py $(or $(SWEEP),shapes)
 
 lock: | $(BIN)/python  ## requirements.lock anew, after a change of pyproject.toml
 	$(BIN)/python scripts/lock.py

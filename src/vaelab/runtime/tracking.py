@@ -21,6 +21,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from vaelab.data.arrays import Meta
 from vaelab.runtime import repository
@@ -157,6 +160,27 @@ def _images(meta: Meta, context: str) -> DatasetInput:
 
 
 # --- which run trained which weights -------------------------------------------------------------
+
+
+def finished_runs(dataset: str) -> pd.DataFrame:
+    """The data set's finished runs: `start_time`, and each metric and tag by its name.
+
+    Raises UserError where the store cannot be used.
+    """
+    with _readable_errors(), _store() as client:
+        experiment = client.get_experiment_by_name(dataset)
+        runs: list[Any] = []
+        token: str | None = ""
+        ids = [experiment.experiment_id] if experiment else []
+        while ids and token is not None:
+            page = client.search_runs(
+                ids, "attributes.status = 'FINISHED'", page_token=token or None
+            )
+            runs += page
+            token = page.token
+    return pd.DataFrame(
+        [{"start_time": r.info.start_time} | r.data.tags | r.data.metrics for r in runs]
+    )
 
 
 def remember(run: Run, weights: Path) -> None:

@@ -1,0 +1,209 @@
+"""How many latent dimensions are worth having: both architectures at each, through DVC's queue.
+
+    python scripts/sweep.py shapes [--dims 8 16 32 64 128 256] [--seeds 3] [--epochs 10] [--jobs 2]
+
+Each latent dimension is a DVC experiment that trains FC and Conv from every seed. Those that have
+been trained since the last commit are not trained again, so that a stopped sweep goes on. Writes
+reports/DATASET/sweep.md, sweep.csv (a row for each model) and sweep.png. All figures are of the
+validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from tqdm import tqdm
+
+from vaelab.data.arrays import ImageArrays
+from vaelab.metrics.pca import fit_pca
+from vaelab.plotting.style import COLOURS, NAMES, new_figure, save
+from vaelab.report.render import render
+from vaelab.runtime import tracking
+from vaelab.runtime.errors import UserError
+from vaelab.runtime.outputs import write_csv, write_text
+from vaelab.settings import ARCHITECTURES, DatasetSettings, load_settings
+from vaelab.vae.pixels import psnr, to_floats
+
+PAUSE = 5.0  # seconds between two looks at the queue
+WAITING = ("Queued", "Running")
+AXES = {  # a panel of sweep.png: title, what is drawn against what, and their names
+    "What a nat of rate buys": ("rate", "distortion", "rate, nats/image", "distortion, nats/image"),
+    "Reconstruction": ("latent_dim", "psnr", "latent dimensions", "PSNR, dB"),
+    "Training": ("latent_dim", "seconds", "latent dimensions", "wall-clock time, s"),
+}
+
+
+def dvc(*arguments: str) -> str:
+    """What DVC prints. Raises UserError with its message where it fails."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(done.stderr.strip() or f"dvc {arguments[0]} ended with {done.returncode}")
+    return done.stdout
+
+
+def queue() -> dict[str, str]:
+    """The state of each task by its experiment's name: Queued, Running, Success or Failed."""
+    row = re.compile(r"^\w{7}\s+(\S+)\s.*?(Queued|Running|Success|Failed)\s*$", re.MULTILINE)
+    return dict(row.findall(dvc("queue", "status")))
+
+
+def train(dataset: str, names: dict[int, str], seeds: int, epochs: int, jobs: int) -> None:
+    """Queue what has not been trained, and wait. names: latent_dim -> experiment.
+
+    Raises UserError where an experiment failed.
+    """
+    done = dvc("exp", "list", "--name-only").split()
+    waiting = [name for name, state in queue().items() if state in WAITING]
+    wanted = {dim: name for dim, name in names.items() if name not in done}
+    for dim, name in wanted.items():
+        if name not in waiting:
+            settings = {
+                "model.latent_dim": dim,
+                "train.seeds": list(range(seeds)),
+                "train.epochs": epochs,
+            }
+            changes = [f"datasets.{dataset}.{key}={value}" for key, value in settings.items()]
+            options = [part for change in changes for part in ("-S", change)]
+            stages = [f"train_{architecture}@{dataset}" for architecture in ARCHITECTURES]
+            dvc("exp", "run", "--queue", "--force", "--name", name, *options, *stages)
+    if not wanted:
+        return
+    dvc("queue", "start", "--jobs", str(jobs))
+    with tqdm(total=len(names), initial=len(names) - len(wanted), unit="dim") as bar:
+        while waiting := [
+            n for n, state in queue().items() if n in names.values() and state in WAITING
+        ]:
+            bar.update(len(names) - len(waiting) - bar.n)
+            time.sleep(PAUSE)
+    done = dvc("exp", "list", "--name-only").split()
+    if failed := [name for name in wanted.values() if name not in done]:
+        raise UserError(
+            f"{', '.join(failed)} failed; `dvc queue logs {failed[0]}` says why, and the same "
+            "command tries again"
+        )
+
+
+def collect(dataset: str, names: dict[int, str]) -> pd.DataFrame:
+    """A row for each model: model, latent_dim, seed, elbo, rate, distortion, psnr, seconds."""
+    runs = tracking.finished_runs(dataset)
+    runs = runs[runs["dvc_exp"].isin(names.values()) & runs["model"].isin(ARCHITECTURES)]
+    runs = runs.sort_values("start_time").drop_duplicates(["dvc_exp", "model", "seed"], keep="last")
+    rows = pd.DataFrame(
+        {
+            "model": runs["model"],
+            "latent_dim": runs["dvc_exp"].map({name: dim for dim, name in names.items()}),
+            "seed": runs["seed"].astype(int),
+            "elbo": runs["val_elbo"],
+            "rate": runs["val_kl"],
+            "distortion": runs["val_reconstruction"],
+            "psnr": runs["val_psnr"],
+            "seconds": runs["seconds"],
+        }
+    )
+    return rows.sort_values(["latent_dim", "model", "seed"], ignore_index=True)
+
+
+def pca_line(settings: DatasetSettings, dims: list[int]) -> dict[int, float]:
+    """latent_dim -> PSNR of PCA with as many components, dB."""
+    images = ImageArrays.open(settings.data_dir)
+    pca = fit_pca(images.train.images, max(dims))
+    codes, originals = pca.encode(images.val.images), to_floats(images.val.images)
+    of_first = torch.arange(codes.shape[1])
+    errors = {dim: pca.decode(codes * (of_first < dim)) - originals for dim in dims}
+    return {dim: psnr(float(error.square().mean())) for dim, error in errors.items()}
+
+
+def draw(rows: pd.DataFrame, pca: dict[int, float], file: Path) -> None:
+    """Means over the seeds, with a standard deviation to both sides."""
+    figure = new_figure(3.0)
+    panels: list[Axes] = list(figure.subplots(1, len(AXES)))
+    for axes, (title, (x, y, x_label, y_label)) in zip(panels, AXES.items(), strict=True):
+        for model, own in rows.groupby("model", sort=False):
+            by_dim = own.groupby("latent_dim")
+            means, spreads = by_dim.mean(numeric_only=True), by_dim.std(numeric_only=True)
+            places = means.index if x == "latent_dim" else means[x]
+            axes.errorbar(
+                places, means[y], spreads[y].fillna(0.0), marker="o", markersize=4, capsize=2,
+                color=COLOURS[str(model)], label=NAMES[str(model)],
+            )  # fmt: skip
+            if x == "rate":
+                for dim, place, height in zip(means.index, places, means[y], strict=True):
+                    axes.annotate(
+                        str(dim), (place, height), (4, 4), textcoords="offset points", fontsize=7
+                    )
+        if y == "psnr":
+            axes.plot(list(pca), list(pca.values()), "--", color=COLOURS["pca"], label=NAMES["pca"])
+            axes.legend()
+        if x == "latent_dim":
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(list(pca), map(str, pca))
+        axes.set_title(title, loc="left")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+    save(figure, file)
+
+
+def cells(rows: pd.DataFrame) -> dict[Any, dict[str, tuple[float, float | None]]]:
+    """(model, latent_dim) -> measure -> mean and standard deviation over the seeds."""
+    return {
+        key: {
+            measure: (
+                float(own[measure].mean()),
+                float(own[measure].std()) if len(own) > 1 else None,
+            )
+            for measure in ("elbo", "rate", "psnr", "seconds")
+        }
+        for key, own in rows.groupby(["model", "latent_dim"])
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset")
+    parser.add_argument("--dims", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256])
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=2, help="workers of the queue")
+    options = parser.parse_args()
+    try:
+        settings = load_settings().of(options.dataset)
+        dims, length = sorted(set(options.dims)), f"{options.epochs}e-{options.seeds}s"
+        names = {dim: f"sweep-{options.dataset}-z{dim}-{length}" for dim in dims}
+        train(options.dataset, names, options.seeds, options.epochs, options.jobs)
+        rows = collect(options.dataset, names)
+        pca = pca_line(settings, dims)
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    folder = settings.report_dir
+    draw(rows, pca, folder / "sweep.png")
+    write_csv(folder / "sweep.csv", rows)
+    command = " ".join(["python", "scripts/sweep.py", *sys.argv[1:]])
+    page = render(
+        "sweep.md.j2",
+        dataset=options.dataset,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        command=command,
+        models=[name for name in ARCHITECTURES if name in set(rows["model"])],
+        dims=dims,
+        cells=cells(rows),
+        pca=pca,
+    )
+    write_text(folder / "sweep.md", page)
+    sys.stdout.write(f"{folder / 'sweep.md'}\n")
+
+
+if __name__ == "__main__":
+    main()
