@@ -26,7 +26,7 @@ from torch import Tensor
 
 from vaelab.data.arrays import ImageArrays, Split, UInt8Array
 from vaelab.metrics.aggregate import aggregate_moments
-from vaelab.metrics.measures import MEASURES, PATH_NAMES, SOURCES
+from vaelab.metrics.measures import MEASURES, PATH_NAMES
 from vaelab.metrics.pca import principal_axes
 from vaelab.metrics.readout import turns
 from vaelab.nets.saved import first_seed, load_first
@@ -111,11 +111,9 @@ def _render(
     return render(
         "index.html.j2",
         **context,
-        models=everything["models"],
+        live=everything["models"],
         colours=everything["colours"],
-        curves=everything["curves"],
         precision=precision,
-        sources=SOURCES,
         path_names=PATH_NAMES,
         data=Markup(data.replace("<", "\\u003c")),
         arrays=Markup(blob.base64()),

@@ -77,5 +77,5 @@ def counted(noun: str, count: int) -> str:
 
 def inline(markdown: str) -> Markup:
     """A line with no more than `code` and **bold** in it, as HTML."""
-    html = re.sub(r"`(.+?)`", r"<code>\1</code>", escape(markdown))
+    html = re.sub(r"`(.+?)`", r"<code>\1</code>", str(escape(markdown)))
     return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html))

@@ -513,9 +513,9 @@ function drawCurves() {
         ...names.map((name) => {
           const entry = document.createElement("div");
           const own_ = lines.filter(({ model }) => model === name);
-          const value = (wanted) => format(own_.find(({ split }) => split === wanted)?.values[epoch - 1]);
+          const texts = own_.map(({ split, values }) => `${split === "train" ? "training " : ""}${format(values[epoch - 1])}`);
           entry.innerHTML = `<i style="background: var(--model-${names.indexOf(name) % 4})"></i>`;
-          entry.append(`${own_[0]?.label ?? name} ${value("val")}, training ${value("train")}`);
+          entry.append(`${own_[0]?.label ?? name} ${texts.reverse().join(", ")}`);
           return entry;
         }),
       );
@@ -575,9 +575,5 @@ async function begin() {
   restore();
 }
 
-// For the browser's console: await lab.decode("conv", z)
-window.lab = {
-  decode: (name, z) => models.find((model) => model.name === name).ask({ decode: Float32Array.from(z) }).then(({ values }) => values),
-  ready: begin(),
-};
-lab.ready.catch((error) => fail(error.message));
+const ready = begin();
+ready.catch((error) => fail(error.message));
