@@ -95,7 +95,7 @@ def test_the_verdict_and_the_price_stand_first(file: Path) -> None:
     text = file.read_text("utf-8")
     first = text[: text.index('id="play"')]
     assert re.search(r"<strong>(FC|Conv) has the higher ELBO", first)
-    assert "Multiply-accumulates an image: FC" in first
+    assert "Multiply-accumulates to encode and decode: FC" in first
     assert first.count("data:image/png") == 3  # the originals, and what two models make of them
     assert not re.search(r"\*\*|`|&lt;code|\bnan\b|None", first)
 

@@ -274,7 +274,7 @@ function describe() {
 
 function setSlider(input, value, digits = 2) {
   input.value = value;
-  $("output", input.parentNode).textContent = Number(value).toFixed(digits);
+  $("output", input.parentNode).textContent = format(Number(value), digits);
 }
 
 // The controls say what is shown, whichever of them was used.
@@ -477,12 +477,17 @@ function listenToRest() {
 
 // --- the curves -----------------------------------------------------------------------------------
 
-const [WIDTH, HEIGHT, TOP, BOTTOM] = [300, 150, 8, 16];
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [300, 150, 46, 8, 16];
+
+function format(value, digits) {
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return value?.toLocaleString("en", options).replace("-", "−") ?? "–";
+}
 
 function drawCurves() {
   const names = [...new Set(page.curves.flatMap(({ lines }) => lines.map(({ model }) => model)))];
   const epochs = Math.max(...page.curves.flatMap(({ lines }) => lines.map(({ values }) => values.length)));
-  const across = (i) => (epochs > 1 ? (i / (epochs - 1)) * WIDTH : WIDTH / 2);
+  const across = (i) => LEFT + (epochs > 1 ? i / (epochs - 1) : 0.5) * (WIDTH - LEFT);
   const panels = page.curves.map(({ heading, digits, lines }) => {
     // The first epoch of training, averaged over a net that knows nothing yet, would flatten the rest.
     const known = lines.flatMap(({ split, values }) => values.slice(split === "train" ? 1 : 0));
@@ -491,29 +496,31 @@ function drawCurves() {
     const down = (value) => TOP + (1 - (value - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
     const figure = document.createElement("figure");
     const paths = lines.map(({ model, split, values }) => {
-      const points = values.map((value, i) => [across(i), down(value), value]).filter(([, y, value]) => value !== null && y <= HEIGHT);
+      const points = values.map((value, i) => [across(i), down(value), value]).filter(([, , value]) => value !== null && value >= low && value <= high);
       const path = points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
       return `<path class="${split}" stroke="var(--model-${names.indexOf(model) % 4})" d="M${path}"/>`;
     });
     figure.innerHTML = `<b></b><svg viewBox="-2 0 ${WIDTH + 4} ${HEIGHT}" aria-hidden="true">
-      <line x1="0" x2="${WIDTH}" y1="${HEIGHT - BOTTOM}" y2="${HEIGHT - BOTTOM}"/>${paths.join("")}
+      <line x1="${LEFT}" x2="${WIDTH}" y1="${HEIGHT - BOTTOM}" y2="${HEIGHT - BOTTOM}"/>${paths.join("")}
       <line class="now" y1="${TOP}" y2="${HEIGHT - BOTTOM}"/>
-      <text x="0" y="${HEIGHT - 3}">1</text><text x="${WIDTH}" y="${HEIGHT - 3}" text-anchor="end">${epochs}</text>
+      <text x="${LEFT - 6}" y="${TOP + 8}" text-anchor="end">${format(high, 0)}</text>
+      <text x="${LEFT - 6}" y="${HEIGHT - BOTTOM}" text-anchor="end">${format(low, 0)}</text>
+      <text x="${LEFT}" y="${HEIGHT - 3}">1</text><text x="${WIDTH}" y="${HEIGHT - 3}" text-anchor="end">${epochs}</text>
       </svg><figcaption></figcaption>`;
     $("b", figure).textContent = heading;
     figure.onpointermove = figure.onpointerdown = (event) => {
       const box = $("svg", figure).getBoundingClientRect();
-      tell(1 + Math.round(clamp((event.clientX - box.x) / box.width, 0, 1) * (epochs - 1)));
+      const share = ((event.clientX - box.x) / box.width) * WIDTH - LEFT;
+      tell(1 + Math.round(clamp(share / (WIDTH - LEFT), 0, 1) * (epochs - 1)));
     };
     $("#curves").append(figure);
     return (epoch) => {
       for (const end of ["x1", "x2"]) $(".now", figure).setAttribute(end, across(epoch - 1));
-      const format = (value) => value?.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) ?? "–";
       $("figcaption", figure).replaceChildren(
         ...names.map((name) => {
           const entry = document.createElement("div");
           const own_ = lines.filter(({ model }) => model === name);
-          const texts = own_.map(({ split, values }) => `${split === "train" ? "training " : ""}${format(values[epoch - 1])}`);
+          const texts = own_.map(({ split, values }) => `${split === "train" ? "training " : ""}${format(values[epoch - 1], digits)}`);
           entry.innerHTML = `<i style="background: var(--model-${names.indexOf(name) % 4})"></i>`;
           entry.append(`${own_[0]?.label ?? name} ${texts.reverse().join(", ")}`);
           return entry;
