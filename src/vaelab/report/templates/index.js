@@ -244,11 +244,10 @@ async function draw(model) {
 function show() {
   const { base } = state;
   models.forEach(draw);
-  const canvas = $("#source canvas");
-  const text = { morph: "Cross-fade of pixels", map: "Place on the map", draw: "Random draw" };
-  if (base.kind === "morph") paint(canvas, mix(pictures[base.from], pictures[base.to], base.t));
-  else canvas.width = canvas.height = side;
-  $("#source b").textContent = pictureShown() ? "Picture" : text[base.kind];
+  const isMorph = base.kind === "morph";
+  $("#source").style.visibility = isMorph ? "" : "hidden";
+  if (isMorph) paint($("#source canvas"), mix(pictures[base.from], pictures[base.to], base.t));
+  $("#source b").textContent = base.t === 0 || base.t === 1 ? "Picture" : "Cross-fade of pixels";
   $("#status").textContent = describe();
   sync();
   clearTimeout(show.timer);
@@ -477,7 +476,7 @@ function listenToRest() {
 
 // --- the curves -----------------------------------------------------------------------------------
 
-const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [300, 150, 46, 8, 16];
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [460, 180, 52, 8, 20];
 
 function format(value, digits) {
   const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
