@@ -185,7 +185,7 @@ class Tab:
         """The pictures, as soon as nothing is left to decode."""
         self.page.evaluate("new Promise(requestAnimationFrame)")
         self.page.wait_for_function("models.every(({ busy }) => !busy)")
-        pictures = "[...document.querySelectorAll('#stage canvas')].map((each) => each.toDataURL())"
+        pictures = "[...document.querySelectorAll('#stage [data-model] canvas')].map((each) => each.toDataURL())"
         return str(self.page.evaluate(pictures))
 
     def close(self) -> None:
