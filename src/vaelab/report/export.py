@@ -89,24 +89,26 @@ class _Writer:
         modules = list(_modules(net))
         operations: list[Operation] = []
         for i, module in enumerate(modules):
-            before, after = modules[i - 1] if i else None, modules[i + 1 :]
+            before = modules[i - 1] if i else None
+            after = modules[i + 1] if i + 1 < len(modules) else None
             match module:
-                case nn.Flatten() | nn.Unflatten():
-                    if isinstance(module, nn.Unflatten):
-                        self.shape = tuple(module.unflattened_size)
+                case nn.Flatten() if isinstance(after, nn.Linear):
+                    pass  # the linear layer's weights are put in the order of the image
+                case nn.Unflatten() if isinstance(before, nn.Linear):
+                    self.shape = tuple(module.unflattened_size)
                 case nn.SiLU():
                     operations.append({"op": "silu"})
                 case nn.LayerNorm():
                     operations.append(self._norm(module))
                 case nn.Linear():
-                    weight: Tensor = module.weight[: None if after else keep]
-                    bias: Tensor = module.bias
+                    weight: Tensor = module.weight[: keep if after is None else None]
+                    bias: Tensor = module.bias[: len(weight)]
                     if isinstance(before, nn.Flatten):  # reads an image, channels last
                         weight = _channels_last(weight.T, self.shape).T
-                    if after and isinstance(after[0], nn.Unflatten):
-                        shape = tuple(after[0].unflattened_size)
+                    if isinstance(after, nn.Unflatten):
+                        shape = tuple(after.unflattened_size)
                         weight, bias = _channels_last(weight, shape), _channels_last(bias, shape)
-                    operations.append(self._linear(weight, bias[: len(weight)]))
+                    operations.append(self._linear(weight, bias))
                 case conv.Halve():
                     odd = self.shape[1] % 2
                     operations.append(self._conv(module.conv, module.conv.bias, edge=odd))
@@ -138,20 +140,22 @@ class _Writer:
         """edge: rows and columns that the input's last are repeated by. side: of a transposed
         convolution's output, which is cut to it.
         """
-        assert bias is not None
+        known = {"dilation": (1, 1), "groups": 1, "padding_mode": "zeros"}
+        is_known = all(getattr(module, name) == value for name, value in known.items())
+        if bias is None or isinstance(module.padding, str) or not is_known:
+            raise CannotRun(str(module))
         up = isinstance(module, nn.ConvTranspose2d)
-        (kernel, _), (stride, _), padding = module.kernel_size, module.stride, module.padding
-        assert not isinstance(padding, str)
+        kernel, stride, padding = module.kernel_size[0], module.stride[0], module.padding[0]
         _, height, _ = self.shape
         if side is None:
-            side = (height + edge + 2 * padding[0] - kernel) // stride + 1
+            side = (height + edge + 2 * padding - kernel) // stride + 1
         order = (2, 3, 0, 1) if up else (2, 3, 1, 0)  # to (ky, kx, in, out)
         self.shape = (module.out_channels, side, side)
         return {
             "op": "conv",
             "weight": self._weight(module.weight.permute(order)),
             "bias": self._float(bias),
-            **{"kernel": kernel, "stride": stride, "padding": padding[0], "up": up},
+            **{"kernel": kernel, "stride": stride, "padding": padding, "up": up},
             **{"from": height, "edge": edge, "to": side},
             **{"inputs": module.in_channels, "outputs": module.out_channels},
         }

@@ -413,19 +413,25 @@ function drawMaps() {
       context.fill();
     }
   }
-  const legend = $("#legend");
-  legend.textContent = "";
-  const add = (style, text, name = "") => {
-    const mark = Object.assign(document.createElement("i"), { className: name });
-    mark.style.background = style;
-    legend.append(mark, text);
+  const mark = (style, name = "") => {
+    const found = Object.assign(document.createElement("i"), { className: name });
+    found.style.background = style;
+    return found;
   };
-  if (colour.kind === "kind") colour.names.forEach((text, i) => add(PALETTE[i % PALETTE.length], text));
-  else {
-    const turns = colour.kind === "angle";
-    legend.append(turns ? "one turn" : String(colour.ends[0]));
-    add(`linear-gradient(90deg, ${turns ? WHEEL : RAMP})`, turns ? "" : String(colour.ends[1]), "ramp");
-  }
+  const entry = (...parts) => {
+    const found = document.createElement("span");
+    found.append(...parts);
+    return found;
+  };
+  const ramp = (colours) => mark(`linear-gradient(90deg, ${colours})`, "ramp");
+  const [low, high] = colour.ends.map(String);
+  $("#legend").replaceChildren(
+    ...{
+      kind: () => colour.names.map((text, i) => entry(mark(PALETTE[i % PALETTE.length]), text)),
+      angle: () => [entry("one turn", ramp(WHEEL))],
+      number: () => [entry(low, ramp(RAMP), high)],
+    }[colour.kind](),
+  );
 }
 
 function listenToMaps() {
