@@ -211,6 +211,13 @@ def tab(browser: Any, file: Path) -> Iterator[Tab]:
     tab.close()
 
 
+DROP = """(bytes) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([Uint8Array.from(bytes)], "dropped.png", { type: "image/png" }));
+    const drop = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: transfer });
+    document.body.dispatchEvent(drop);
+}"""
+
 RUN = """async ([net, text, codes, images]) => {
     const model = withArrays(bytesOf(text), net);
     start(model);
@@ -330,16 +337,20 @@ def test_colours_and_epochs(tab: Tab) -> None:
     assert "17.00" in tab.page.locator("#curves").inner_text()
 
 
+@pytest.mark.parametrize("way", ["chosen", "dropped"])
 def test_ones_own_picture_is_cropped_encoded_and_an_end(
-    tab: Tab, settings: DatasetSettings
+    way: str, tab: Tab, settings: DatasetSettings
 ) -> None:
     before = tab.shown()
     pixels = np.zeros((16, 48, 3), np.uint8)
     pixels[:, 16:32] = np.load(settings.data_dir / "test.npy")[4].transpose(1, 2, 0)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png")
-    picture = {"name": "own.png", "mimeType": "image/png", "buffer": file.getvalue()}
-    tab.page.set_input_files("#own", picture)
+    if way == "dropped":
+        tab.page.evaluate(DROP, list(file.getvalue()))
+    else:
+        picture = {"name": "own.png", "mimeType": "image/png", "buffer": file.getvalue()}
+        tab.page.set_input_files("#own", picture)
     tab.page.wait_for_function("state.base.from === OWN")
     assert tab.shown() != before
     taken = np.array(tab.page.evaluate("[...pictures[OWN]]"))
