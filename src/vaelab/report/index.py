@@ -90,7 +90,10 @@ def page(settings: DatasetSettings) -> str:
         "colours": colours(images, test[mapped], blob),
         "curves": curves(settings, vaes),
     }
-    context = _shown(settings, vaes, images.test.images[shown]) | {"reasons": reasons}
+    context = _shown(settings, vaes, images.test.images[shown]) | {
+        "reasons": reasons,
+        "too_large": bool(live),  # where the page comes to be without models
+    }
     for precision in PRECISIONS if live else ():
         whole = blob.copy()
         nets = {name: net_of(vae, whole, precision) for name, vae in live.items()}
