@@ -48,6 +48,7 @@ EXPECTED = (
     "reports/shapes/compare.md",
     "reports/shapes/interpolate.md",
     "reports/shapes/latent_explore.md",
+    "reports/shapes/index.html",
     "mlflow.db",
 )
 

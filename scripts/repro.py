@@ -141,7 +141,7 @@ def failures() -> list[Path]:
 
 def pages(since: float) -> list[Path]:
     """The reports' pages that were written at `since` or later, in seconds of the clock."""
-    found = sorted(Path("reports").glob("*/*"))
+    found = sorted(Path("reports").glob("*/*"), key=lambda path: (path.suffix, path))  # .html first
     return [
         path for path in found if path.suffix in {".md", ".html"} and path.stat().st_mtime >= since
     ]
@@ -169,7 +169,10 @@ def summary(status: int, written: list[Path]) -> list[str]:
         if path.name == "compare.md":
             said = f"{path.parent.name}: {verdict(path.read_text('utf-8'))}"
             lines += [*textwrap.wrap(said, 100, break_on_hyphens=False), ""]
-    lines += [f"Read {path}" for path in written] or ["No page had to be written anew: reports/"]
+    verbs = {".html": "Open in a browser:", ".md": "Read"}
+    lines += [f"{verbs[path.suffix]} {path}" for path in written] or [
+        "No page had to be written anew: reports/"
+    ]
     lines.append("See every run: make ui")
     if status:
         lines += ["", "Could not be had:"]

@@ -79,16 +79,18 @@ def test_the_end_tells_of_the_pages_of_this_run_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, age in (("shapes/compare.md", 5), ("old/compare.md", -5), ("shapes/a.csv", 5)):
+    new = ("shapes/compare.md", "shapes/index.html", "shapes/a.csv")
+    for name, age in (("old/compare.md", -5), *((name, 5) for name in new)):
         path = Path("reports", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(PAGE)
         os.utime(path, (1000 + age, 1000 + age))
     written = repro.pages(since=1000)
-    assert written == [Path("reports/shapes/compare.md")]
+    assert written == [Path("reports/shapes/index.html"), Path("reports/shapes/compare.md")]
     assert repro.summary(0, written) == [
         "shapes: Conv wins by 1.2 dB (why), more than seed_0 explains; p(x|z).",
         "",
+        "Open in a browser: reports/shapes/index.html",
         "Read reports/shapes/compare.md",
         "See every run: make ui",
     ]

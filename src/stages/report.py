@@ -1,4 +1,4 @@
-"""Write the pages of one data set from what its studies have written.
+"""Write the pages of one data set from what its studies have written, and the page to play with.
 
 python src/stages/report.py cifar10
 """
@@ -8,7 +8,7 @@ from stage import check, run_stage
 if __name__ == "__main__":
     check(__doc__)
 
-from vaelab.report import compare, interpolate, latent_explore
+from vaelab.report import compare, index, interpolate, latent_explore
 from vaelab.runtime.errors import UserError
 from vaelab.runtime.outputs import write_text
 from vaelab.settings import load_settings
@@ -18,7 +18,8 @@ NOT_WHOLE = (OSError, ValueError, LookupError, TypeError, AssertionError)  # of 
 
 
 def main(dataset: str) -> None:
-    folder = load_settings().of(dataset).report_dir
+    settings = load_settings().of(dataset)
+    folder = settings.report_dir
     texts = {}
     for study, its in PAGES.items():
         try:
@@ -29,6 +30,8 @@ def main(dataset: str) -> None:
                 f"{folder / study} does not hold what {study} writes ({reason}); "
                 f"`dvc repro -f {study}@{dataset}` writes it anew"
             ) from None
+    page = index.page(settings)
+    write_text(folder / "index.html", page)
     for study, text in texts.items():
         write_text(folder / f"{study}.md", text)
 

@@ -31,11 +31,8 @@ def test_markdown_table() -> None:
 def test_a_template_that_asks_for_what_it_was_not_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "templates").mkdir()
-    (tmp_path / "templates" / "x.j2").write_text(
-        "{{ model | label }}: {{ value | show('psnr') }}\n"
-    )
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "render.py"))
+    (tmp_path / "x.j2").write_text("{{ model | label }}: {{ value | show('psnr') }}\n")
+    monkeypatch.setattr(module, "TEMPLATES", tmp_path)
     assert render("x.j2", model="fc", value=3.14159) == "FC: 3.14\n"
     with pytest.raises(UndefinedError):
         render("x.j2", model="fc")

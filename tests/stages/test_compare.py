@@ -48,6 +48,7 @@ def prepare(architectures: list[str], seeds: int = 1, **model: str) -> None:
 @pytest.fixture(autouse=True)
 def its_page_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "PAGES", {"compare": report.compare})
+    monkeypatch.setattr(report.index, "page", lambda settings: "")
 
 
 def test_two_architectures(recorder: Recorder) -> None:

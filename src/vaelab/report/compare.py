@@ -32,23 +32,27 @@ COPIES = 0.5  # of real images' distance to their nearest training image: nearer
 
 def page(folder: Path) -> str:
     """Markdown. folder: reports/D, whose `compare` holds the study's files."""
+    return render("compare.md.j2", **gather(folder))
+
+
+def gather(folder: Path) -> dict[str, Any]:
+    """What the page is rendered from."""
     study = folder / "compare"
     figures, facts = read_frame(study / "measures.csv"), read_facts(study / "facts.json")
     models = [model for model in models_of(figures) if model not in FLOORS]
     won = verdict(figures, models)
-    return render(
-        "compare.md.j2",
-        facts=facts,
-        models=models,
-        value=partial(mean, figures),
-        pictures={picture.stem for picture in study.glob("*.png")},
-        sources=SOURCES,
-        untrained=untrained(figures, models, facts),
-        verdict=won,
+    return {
+        "facts": facts,
+        "models": models,
+        "value": partial(mean, figures),
+        "pictures": {picture.stem for picture in study.glob("*.png")},
+        "sources": SOURCES,
+        "untrained": untrained(figures, models, facts),
+        "verdict": won,
         **table(figures, models, won, facts["saturation"] is not None),
         **judged(figures, models),
         **findings(figures, models, facts["latent_dim"]),
-    )
+    }
 
 
 def untrained(

@@ -3,17 +3,20 @@
     render("compare.md.j2", facts=facts, figures=figures, ...)
 
 In a template: `value | number(2)`; `value | show("psnr")`, with the decimals that the measure
-declares; `model | label`; `rows | table(columns)`; `"image" | counted(12)`.
+declares; `model | label`; `rows | table(columns)`; `"image" | counted(12)`; in HTML, where what a
+template is given is escaped, `text | inline` for a line of Markdown.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from vaelab.metrics.measures import MEASURES
 from vaelab.metrics.measures import measure_rows as measure_rows
@@ -23,13 +26,15 @@ from vaelab.runtime.outputs import markdown_table as markdown_table
 from vaelab.runtime.outputs import number as number
 from vaelab.settings import ARCHITECTURES
 
+TEMPLATES = Path(__file__).parent / "templates"
 LABELS = ARCHITECTURES | {"pca": "PCA", "mean_image": "Mean image", "data": "Real test images"}
 
 
 def render(template: str, **context: Any) -> str:
     """Raises jinja2.UndefinedError where the template asks for what it was not given."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -43,6 +48,7 @@ def render(template: str, **context: Any) -> str:
         "listed": listed,
         "table": markdown_table,
         "counted": counted,
+        "inline": inline,
     }
     environment.globals["MEASURES"] = MEASURES
     return environment.get_template(template).render(**context)
@@ -67,3 +73,9 @@ def listed(texts: Iterable[str]) -> str:
 def counted(noun: str, count: int) -> str:
     """'image' -> '12 images'"""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def inline(markdown: str) -> Markup:
+    """A line with no more than `code` and **bold** in it, as HTML."""
+    html = re.sub(r"`(.+?)`", r"<code>\1</code>", str(escape(markdown)))
+    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html))
