@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -15,14 +16,15 @@ from vaelab.runtime import tracking
 from vaelab.runtime.checkpoints import Checkpoint, checkpoint_of
 from vaelab.runtime.outputs import write_json
 from vaelab.settings import DatasetSettings, load_settings
-from vaelab.training import ranks
-from vaelab.training.loop import HISTORY, Epoch, Trained, train, write_history
+from vaelab.training import pictures, ranks
+from vaelab.training.loop import HISTORY, Epoch, Trained, epochs_of, train, write_history
 from vaelab.vae.device import select_precision
-from vaelab.vae.model import WEIGHTS, VAEConfig, seed_dir
+from vaelab.vae.model import VAE, WEIGHTS, VAEConfig, seed_dir
 
 log = logging.getLogger("vaelab")
 
 IN_GIT = ("val_elbo", "val_reconstruction", "val_kl", "val_psnr")  # of metrics/D/ARCHITECTURE.json
+LOGGED = (*IN_GIT, "train_elbo", "beta", "learning_rate")  # in MLflow; history.csv has every column
 
 
 def train_architecture(dataset: str, architecture: str) -> None:
@@ -43,7 +45,7 @@ def _train_seeds(settings: DatasetSettings, architecture: str, device: torch.dev
         log.info("%s has its own %s in params.yaml: %s", settings.dataset, section, own)
     if not ranks.is_first():
         for seed in settings.train.seeds:
-            _train(config, images, settings, seed, device, None, lambda epoch: None)
+            _train(config, images, settings, seed, device, None, lambda epoch, vae: None)
         return
     with ExitStack() as stack:
         checkpoints, trained = [], []
@@ -106,10 +108,16 @@ def _train_seed(
     ) as run:
         checkpoint.run_id = run.id
 
-        def log_epoch(epoch: Epoch) -> None:
-            curves = epoch.row | {"images_per_second": epoch.images_per_second}
-            del curves["epoch"]  # the curves' own axis
+        began = time.time() * 1000
+        pictured = pictures.drawn_after(epochs_of(len(images.train), settings.train))
+
+        def log_epoch(epoch: Epoch, vae: VAE) -> None:
+            curves = {key: epoch.row[key] for key in LOGGED}
+            curves["images_per_second"] = epoch.images_per_second
             run.log_metrics(curves, epoch.number, epoch.finished_ms)
+            if epoch.number in pictured and epoch.finished_ms >= began:  # not a stopped run's
+                for name, image in pictures.draw(vae, images).items():
+                    run.log_image(name, image, epoch.number)
 
         result = _train(config, images, settings, seed, device, checkpoint, log_epoch)
         folder = seed_dir(settings.model_dir(architecture), seed)
@@ -117,6 +125,8 @@ def _train_seed(
         tracking.remember(run, folder / WEIGHTS)
         run.log_metrics({"seconds": result.seconds, "parameters": result.vae.parameter_count()})
         run.log_artifact(folder / HISTORY)
+        if settings.tracking.register_models and seed == settings.train.seeds[0]:
+            tracking.register(run, folder, settings.dataset)
     return result
 
 
@@ -127,8 +137,10 @@ def _train(
     seed: int,
     device: torch.device,
     checkpoint: Checkpoint | None,
-    on_epoch: Callable[[Epoch], None],
+    on_epoch: Callable[[Epoch, VAE], None],
 ) -> Trained:
     torch.manual_seed(seed)
     vae, (objective, recipe) = nets.build(config), (settings.objective, settings.train)
-    return train(vae, images, objective, recipe, seed, device, checkpoint, on_epoch)
+    return train(
+        vae, images, objective, recipe, seed, device, checkpoint, lambda epoch: on_epoch(epoch, vae)
+    )
