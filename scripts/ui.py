@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from pathlib import Path
 
 from vaelab.runtime import tracking
 from vaelab.runtime.errors import UserError
 
 QUIET = ["--uvicorn-opts", "--log-level warning"]  # no line for each request
+LOG = Path(".vaelab/ui.log")  # what the server says
 
 
 def main(port: str) -> int:
@@ -32,18 +33,26 @@ def main(port: str) -> int:
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
     server = ["server", "--workers", "1", "--port", port, "--backend-store-uri", tracking.uri()]
     # a session of its own: Ctrl-C reaches this process alone, which then ends the server
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *server, *QUIET], env=environment, start_new_session=True
-    )
+    with LOG.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *server, *QUIET],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         while not _answers(f"{address}/health"):
             if process.poll() is not None:
-                return process.returncode
+                sys.stderr.write(LOG.read_text(errors="replace"))
+                return 1
             time.sleep(0.2)
         sys.stdout.write("\n".join(listed(address, views)) + "\n")
         sys.stdout.flush()
-        return process.wait()
+        process.wait()
+        sys.stderr.write(f"The server has ended; {LOG} says why\n")
+        return 1
     except KeyboardInterrupt:
         return 0
     finally:
@@ -64,7 +73,7 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 

@@ -1,4 +1,4 @@
-"""What a net makes of images while it learns: a few times in a run, for MLflow.
+"""What a net makes of images before, while and after it learns, for MLflow.
 
 No random number of the training is drawn, and no weight is touched.
 """
@@ -14,14 +14,13 @@ from vaelab.vae.inference import device_of
 from vaelab.vae.model import VAE
 from vaelab.vae.pixels import to_floats, to_uint8
 
-TIMES = 5  # in a run, the first and the last epoch among them
+TIMES = 4  # in a run
 COLUMNS = 8  # of a sheet with two rows
-ENLARGED = 2  # times
 
 
 def drawn_after(epochs: int) -> set[int]:
-    """The epochs, from 1, evenly spread, after which pictures are drawn."""
-    return {round(each) for each in np.linspace(1, epochs, min(TIMES, epochs))}
+    """After how many epochs pictures are drawn: 0, all of them, and evenly between."""
+    return {round(each) for each in np.linspace(0, epochs, TIMES)}
 
 
 @torch.no_grad()
@@ -45,5 +44,4 @@ def _sheet(rows: Tensor) -> UInt8Array:
     pixels = to_uint8(rows.cpu().numpy())
     count, _, channels, height, _ = pixels.shape
     sheet = pixels.transpose(0, 3, 1, 4, 2).reshape(count * height, -1, channels)
-    large = sheet.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
-    return np.repeat(large, 3, 2) if channels == 1 else large
+    return np.repeat(sheet, 3, 2) if channels == 1 else sheet

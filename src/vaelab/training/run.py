@@ -45,7 +45,8 @@ def _train_seeds(settings: DatasetSettings, architecture: str, device: torch.dev
         log.info("%s has its own %s in params.yaml: %s", settings.dataset, section, own)
     if not ranks.is_first():
         for seed in settings.train.seeds:
-            _train(config, images, settings, seed, device, None, lambda epoch, vae: None)
+            vae = _untrained(config, seed)
+            _train(vae, images, settings, seed, device, None, lambda epoch: None)
         return
     with ExitStack() as stack:
         checkpoints, trained = [], []
@@ -110,16 +111,22 @@ def _train_seed(
 
         began = time.time() * 1000
         pictured = pictures.drawn_after(epochs_of(len(images.train), settings.train))
+        vae = _untrained(config, seed)
 
-        def log_epoch(epoch: Epoch, vae: VAE) -> None:
+        def log_pictures(step: int) -> None:
+            for name, image in pictures.draw(vae, images).items():
+                run.log_image(name, image, step)
+
+        def log_epoch(epoch: Epoch) -> None:
             curves = {key: epoch.row[key] for key in LOGGED}
             curves["images_per_second"] = epoch.images_per_second
             run.log_metrics(curves, epoch.number, epoch.finished_ms)
             if epoch.number in pictured and epoch.finished_ms >= began:  # not a stopped run's
-                for name, image in pictures.draw(vae, images).items():
-                    run.log_image(name, image, epoch.number)
+                log_pictures(epoch.number)
 
-        result = _train(config, images, settings, seed, device, checkpoint, log_epoch)
+        if not run.resumed:
+            log_pictures(0)
+        result = _train(vae, images, settings, seed, device, checkpoint, log_epoch)
         folder = seed_dir(settings.model_dir(architecture), seed)
         result.save(folder)
         tracking.remember(run, folder / WEIGHTS)
@@ -130,17 +137,19 @@ def _train_seed(
     return result
 
 
+def _untrained(config: VAEConfig, seed: int) -> VAE:
+    torch.manual_seed(seed)
+    return nets.build(config)
+
+
 def _train(
-    config: VAEConfig,
+    vae: VAE,
     images: ImageArrays,
     settings: DatasetSettings,
     seed: int,
     device: torch.device,
     checkpoint: Checkpoint | None,
-    on_epoch: Callable[[Epoch, VAE], None],
+    on_epoch: Callable[[Epoch], None],
 ) -> Trained:
-    torch.manual_seed(seed)
-    vae, (objective, recipe) = nets.build(config), (settings.objective, settings.train)
-    return train(
-        vae, images, objective, recipe, seed, device, checkpoint, lambda epoch: on_epoch(epoch, vae)
-    )
+    objective, recipe = settings.objective, settings.train
+    return train(vae, images, objective, recipe, seed, device, checkpoint, on_epoch)

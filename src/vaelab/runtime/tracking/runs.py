@@ -24,16 +24,18 @@ from vaelab.runtime.tracking.store import open_experiment, readable_errors, uri
 from vaelab.settings import ARCHITECTURE_COLOURS, ARCHITECTURES, DatasetSettings
 
 DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
-EVERY = 10  # seconds between two looks at the machine; MLflow's own variable goes before it
-SECTIONS = ("data", "model", "objective", "train")  # of the settings, that every run depends on
+EVERY = 5  # seconds between two looks at the machine; MLflow's own variable goes before it
+SECTIONS = ("model", "objective", "train")  # that every run depends on; the data are its input
+OF_THE_MACHINE = ("train.device", "train.processes", "train.threads", "train.precision")
 
 
 class Run:
     """An open run."""
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
+    def __init__(self, client: MlflowClient, run_id: str, resumed: bool) -> None:
         self.client = client
         self.id = run_id
+        self.resumed = resumed
 
     def log_metrics(
         self, metrics: Mapping[str, float | None], step: int = 0, timestamp_ms: int | None = None
@@ -83,8 +85,8 @@ def run(
     with readable_errors():
         client, experiment_id = open_experiment(settings.dataset)
         tags = _tags(stage, settings, model, seed)
-        resumed = resume and client.search_runs([experiment_id], f"attributes.run_id = '{resume}'")
-        if resume and resumed:
+        known = resume and client.search_runs([experiment_id], f"attributes.run_id = '{resume}'")
+        if resume and known:
             run_id = resume
             client.update_run(run_id, status="RUNNING")
             for key, value in tags.items():
@@ -97,7 +99,7 @@ def run(
             )
     try:
         with readable_errors(), _machine_watched(run_id) if model else nullcontext():
-            yield Run(client, run_id)
+            yield Run(client, run_id, resumed=bool(known))
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
         with suppress(MlflowException):  # the store itself may be what failed
@@ -109,18 +111,20 @@ def run(
 def _params(
     stage: str, settings: DatasetSettings, model: str | None, seed: int | None
 ) -> list[Param]:
-    """The settings that the run depends on; of a training run also which model, from which seed."""
-    others = [f"model.{each}." for each in ARCHITECTURES if model and each != model]
-    params = {
+    """The settings that decide the run's figures; of a training run also which model and seed.
+
+    Few, as the UI writes them all above a picture.
+    """
+    sections = tuple(f"{section}." for section in (*SECTIONS, stage))
+    others = tuple(f"model.{each}." for each in ARCHITECTURES if model and each != model)
+    without = {*OF_THE_MACHINE, *(["train.seeds"] if seed is not None else [])}
+    params = {"model": model, "seed": seed} if model else {}
+    params |= {
         key: value
         for key, value in settings.flat().items()
-        if key.startswith(tuple(f"{section}." for section in (*SECTIONS, stage)))
-        and not key.startswith(tuple(others))
+        if key.startswith(sections) and not key.startswith(others) and key not in without
     }
-    if seed is not None:
-        del params["train.seeds"]
-    known = {"model": model, "seed": seed} | params
-    return [Param(key, str(value)) for key, value in known.items() if value is not None]
+    return [Param(key, str(value)) for key, value in params.items()]
 
 
 @contextmanager
@@ -160,6 +164,8 @@ def _tags(
         "seed": None if seed is None else str(seed),
         "dvc_exp": os.environ.get("DVC_EXP_NAME"),
     }
+    flat = settings.flat()
+    tags |= {key: str(flat[key]) for key in OF_THE_MACHINE}
     if model is None:
         folders = sorted(each for each in settings.models_dir.glob("*") if each.is_dir())
         tags |= {f"{folder.name}_run": _training_runs(folder) for folder in folders}

@@ -10,16 +10,13 @@ from vaelab.runtime.tracking.store import readable_errors, store
 
 KEY = "vaelab"  # of the view among those that the UI's Share button makes
 COLUMNS = (
-    "attributes.`Models`",
     "params.`model`",
     "params.`model.latent_dim`",
     "params.`seed`",
     "metrics.`val_elbo`",
-    "metrics.`val_psnr`",
-    "metrics.`val_reconstruction`",
     "metrics.`val_kl`",
+    "metrics.`val_psnr`",
     "metrics.`seconds`",
-    "metrics.`parameters`",
 )
 VIEW: dict[str, Any] = {
     "searchFilter": "tags.stage LIKE 'train_%'",
