@@ -43,7 +43,7 @@ def main(port: str) -> int:
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        while not _answers(f"{address}/health"):
+        while not answers(f"{address}/health"):
             if process.poll() is not None:
                 sys.stderr.write(LOG.read_text(errors="replace"))
                 return 1
@@ -69,7 +69,7 @@ def listed(address: str, views: dict[str, str]) -> list[str]:
     ]
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True

@@ -57,7 +57,7 @@ def register(run: Run, folder: Path, dataset: str) -> None:
         except MlflowException:
             client.create_registered_model(name)
         made = client.create_model_version(
-            name, f"models:/{model.model_id}", run.id, model_id=model.model_id
+            name, model.artifact_location, run.id, model_id=model.model_id
         )
         client.set_registered_model_alias(name, NEWEST, made.version)
 

@@ -25,6 +25,7 @@ PLACES = (  # table.column, of absolute paths
     "experiments.artifact_location",
     "runs.artifact_uri",
     "logged_models.artifact_location",
+    "model_versions.source",
     "model_versions.storage_location",
 )
 
