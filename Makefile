@@ -37,10 +37,8 @@ lint: $(INSTALLED)  ## ruff, format check, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-ui: $(INSTALLED)  ## MLflow's UI on this project's store (PORT=5000)
-	$(BIN)/python -c 'from vaelab.runtime import tracking; tracking.prepare()'
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --port $(PORT) \
-		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+ui: $(INSTALLED)  ## MLflow's UI on this project's store, a link for each data set (PORT=5000)
+	@$(BIN)/python scripts/ui.py $(PORT)
 
 bench: $(INSTALLED)  ## measure speed
 	$(BIN)/python benchmarks/shapes.py

@@ -17,7 +17,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaelab.plotting.style import PALETTE, new_figure
+from vaelab.plotting.style import new_figure
+from vaelab.settings import PALETTE
 from vaelab.vae.inference import device_of
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.objective import kl_to_standard_normal

@@ -32,12 +32,12 @@ from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
 from vaelab.metrics.nearest import nearest
 from vaelab.metrics.variation import distance, sharpness
 from vaelab.metrics.wasserstein import PatchReference
-from vaelab.plotting.style import COLOURS, PALETTE, new_figure, save, show_beside, show_sheet
+from vaelab.plotting.style import COLOURS, new_figure, save, show_beside, show_sheet
 from vaelab.runtime.checkpoints import checkpoint_of
 from vaelab.runtime.errors import UserError
 from vaelab.runtime.outputs import write_json
 from vaelab.samplers.flow import Whitening, whitening_of
-from vaelab.settings import DatasetSettings, PosteriorName, load_settings
+from vaelab.settings import PALETTE, DatasetSettings, PosteriorName, load_settings
 from vaelab.studies.interpolate.measure import path_figures
 from vaelab.studies.interpolate.paths import path
 from vaelab.training.loop import train

@@ -106,10 +106,15 @@ def test_a_stage_lists_what_its_script_imports_and_no_more(stage: str) -> None:
 def test_what_no_stage_lists_imports_nothing_that_measures() -> None:
     """But for the array's types: `tracking` reads what a data set's meta.json says."""
     for folder in ("runtime", "settings"):
-        for path in (SOURCE / "vaelab" / folder).glob("*.py"):
+        for path in (SOURCE / "vaelab" / folder).rglob("*.py"):
             found = imports_of(path.relative_to(REPOSITORY).as_posix())
             others = {each for each in found if not each.startswith(ANYWHERE)}
             assert others <= {"src/vaelab/data/__init__.py", "src/vaelab/data/arrays.py"}, path
+
+
+def test_what_mlflow_is_told_runs_no_stage_again() -> None:
+    for stage in PIPELINE.values():
+        assert not [key for key in stage["do"].get("params", []) if key.startswith("tracking")]
 
 
 def test_only_recipes_have_defaults() -> None:

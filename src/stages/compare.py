@@ -77,13 +77,14 @@ def main(dataset: str) -> None:
 
         step("figures")
         folder = settings.report_dir / "compare"
-        write_json(settings.metrics_dir / "compare.json", ms.headline(figures, list(models)))
+        headline = ms.headline(figures, list(models))
+        write_json(settings.metrics_dir / "compare.json", headline)
         write_csv(folder / "measures.csv", figures)
         ms.write_tables(figures, folder)
         conditions = {"generated": len(real.other), "inception": inception}
         write_json(folder / "facts.json", ms.facts(settings, images, every) | conditions)
         draw(compared, pca, images, figures, options, folder)
-        run.log_metrics(flat(figures))
+        run.log_metrics(flat(headline))
         run.log_artifact(folder, folder.name)
 
 

@@ -13,7 +13,6 @@ import torch
 
 from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.frame import flat, mean
-from vaelab.metrics.measures import INTERPOLATE
 from vaelab.metrics.nearest import nearest
 from vaelab.nets.saved import load_first
 from vaelab.plotting.style import NAMES
@@ -24,7 +23,7 @@ from vaelab.samplers.saved import first_mixture
 from vaelab.settings import load_settings
 from vaelab.studies.interpolate.draw import save_figures
 from vaelab.studies.interpolate.measure import differences, measure_paths, summary, walk
-from vaelab.studies.interpolate.paths import PATH_KINDS, cross_fades
+from vaelab.studies.interpolate.paths import cross_fades
 from vaelab.studies.interpolate.pictures import corner_pictures, draw_pairs, shown_pairs
 from vaelab.vae.device import select_device
 from vaelab.vae.pixels import to_floats
@@ -69,13 +68,12 @@ def main(dataset: str) -> None:
 
         by_pair = {row: path.figures for row, path in paths.items()}
         figures = summary(by_pair, labels[drawn])
-        every = [measure.key for measure in INTERPOLATE]
-        run.log_metrics(flat(figures[figures["source"].isin(PATH_KINDS)], every))
         contrast = {
             model: {f"{k}_contrast": mean(figures, model, "middle_contrast", k) for k in COMPARED}
             for model in vaes
         }
         write_json(settings.metrics_dir / "interpolate.json", contrast)
+        run.log_metrics(flat(contrast))
         write_csv(folder / "measures.csv", figures)
         write_csv(folder / "differences.csv", differences(by_pair))
         near_originals = float(originals.distance.mean())

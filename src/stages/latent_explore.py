@@ -63,7 +63,7 @@ def main(dataset: str) -> None:
             for model in models
         }
         write_json(settings.metrics_dir / "latent_explore.json", headline)
-        run.log_metrics(flat(figures))
+        run.log_metrics(flat(headline))
         run.log_artifact(folder, folder.name)
 
 

@@ -70,4 +70,8 @@ def test_to_a_file_and_back(tmp_path: Path) -> None:
     assert mean(again, "pca", "swd", "prior") == 12.5
     assert again["seed"].isna().tolist() == [False, False, True, True]
     assert models_of(again) == ["fc", "pca"]
-    assert flat(again) == {"fc.elbo": -1.5, "pca.psnr": 23.0, "pca.prior.swd": 12.5}
+
+
+def test_a_headline_by_dotted_names() -> None:
+    headline = {"fc": {"elbo": -1.5, "kl": None}, "pca": {"psnr": 23.0}}
+    assert flat(headline) == {"fc.elbo": -1.5, "fc.kl": None, "pca.psnr": 23.0}

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from urllib.request import url2pathname
 
+import mlflow
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from toys import seeded, small_vae
 
 from vaelab.data.arrays import Meta
 from vaelab.runtime import tracking
 from vaelab.runtime.errors import UserError
 from vaelab.settings import DatasetSettings, load_settings
+from vaelab.vae.model import VAE
 
 REPOSITORY = Path(__file__).parents[2]
 META = Meta(
@@ -84,7 +95,6 @@ def test_a_run_holds_settings_data_set_and_tags(
     monkeypatch.setenv("DVC_EXP_NAME", "brave-newt")
     run = read(root, finished(settings))
 
-    assert run.data.params == {key: str(value) for key, value in settings.flat().items()}
     assert run.data.params["model.latent_dim"] == str(settings.model.latent_dim)
     assert run.info.run_name == "conv-z128"
     assert run.info.status == "FINISHED"
@@ -102,6 +112,153 @@ def test_a_run_holds_settings_data_set_and_tags(
     assert META.digest.startswith(images.dataset.digest)
     assert len(images.dataset.digest) >= 8
     assert {tag.key: tag.value for tag in images.tags} == {"mlflow.data.context": "training"}
+
+
+def test_a_run_has_the_settings_that_decide_its_figures(
+    root: Path, settings: DatasetSettings
+) -> None:
+    params = read(root, finished(settings, seed=3)).data.params
+    assert (params["model"], params["seed"]) == ("conv", "3")
+    assert {"model.conv.width", "objective.beta", "train.learning_rate"} <= set(params)
+    assert not [key for key in params if key.startswith(("model.fc", "compare", "latent_explore"))]
+    assert not {"train.seeds", "train.threads"} & set(params)
+    with tracking.run("compare", settings, META, name="compare") as run:
+        pass
+    params = read(root, run.id).data.params
+    assert {"compare.iw_samples", "model.fc.blocks", "model.conv.width", "train.seeds"} <= set(
+        params
+    )
+    assert not [key for key in params if key.startswith(("interpolate", "tracking"))]
+
+
+def test_a_training_run_is_coloured_described_and_watched(
+    root: Path, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    colours = set()
+    for model in ("fc", "conv"):
+        with tracking.run("train", settings, META, name=model, model=model, seed=0) as run:
+            deadline = time.monotonic() + 20
+            while not (metrics := read(root, run.id).data.metrics):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        assert {
+            "system/cpu_utilization_percentage",
+            "system/system_memory_usage_percentage",
+        } <= set(metrics)
+        tags = read(root, run.id).data.tags
+        colours.add(tags["mlflow.runColor"])
+        note = tags["mlflow.note.content"]
+        assert "reports/shapes/compare.md" in note
+        assert f"(#/models/vaelab-shapes-{model})" in note
+    assert len(colours) == 2
+
+
+def test_pictures_by_step(root: Path, settings: DatasetSettings) -> None:
+    with tracking.run("train_conv", settings, META, name="conv", model="conv", seed=0) as run:
+        for step in (0, 3):
+            run.log_image("samples", np.full((4, 8, 3), 9, np.uint8), step)
+    kept = [item.path for item in client_of(root).list_artifacts(run.id, "images")]
+    names = sorted(path for path in kept if path.endswith(".png"))
+    assert [name.split("+")[:3] for name in names] == [
+        ["images/samples", "step", "0"],
+        ["images/samples", "step", "3"],
+    ]
+
+
+def test_the_table_that_the_ui_opens(root: Path, settings: DatasetSettings) -> None:
+    best = read(root, finished(settings)).info
+    with tracking.run("compare", settings, META, name="compare"):
+        pass
+    (address,) = tracking.views().values()
+    page, _, query = address.partition("?")
+    assert page == f"/#/experiments/{best.experiment_id}/runs"
+    asked = dict(parse_qsl(query))
+    assert asked["workflowType"] == "machine_learning"
+    tags = client_of(root).get_experiment(best.experiment_id).tags
+    view = json.loads(tags[f"mlflow.sharedViewState.{asked['viewStateShareKey']}"])
+    shown = client_of(root).search_runs(
+        [best.experiment_id], view["searchFilter"], order_by=[f"{view['orderByKey']} DESC"]
+    )
+    assert [run.info.run_id for run in shown] == [best.run_id]
+    known = {f"metrics.`{key}`" for key in shown[0].data.metrics} | {
+        f"params.`{key}`" for key in shown[0].data.params
+    }
+    assert "metrics.`val_elbo`" in known & set(view["selectedColumns"])
+
+
+@pytest.fixture
+def registered(root: Path, settings: DatasetSettings) -> VAE:
+    """The newest of two versions, another net than the first."""
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        vae = small_vae("conv").eval()
+        folder = settings.model_dir("conv") / "seed_0"
+        vae.save(folder)
+        with tracking.run("train_conv", settings, META, name="conv", model="conv", seed=0) as run:
+            tracking.register(run, folder, "shapes")
+    return vae
+
+
+def test_a_registered_model_does_what_the_net_does(
+    root: Path, registered: VAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # which loading a model adds to
+    previous = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    try:
+        model = mlflow.pyfunc.load_model("models:/vaelab-shapes-conv@newest")
+    finally:
+        mlflow.set_tracking_uri(previous)
+    images = torch.rand(2, 3, 16, 16, generator=seeded())
+    rows = pd.DataFrame({"image": images.tolist()})
+    with torch.no_grad():
+        posterior = registered.encode(images)
+        expected = registered.decode_mean(posterior.mu)
+
+    def said(rows: pd.DataFrame, column: str, **params: Any) -> torch.Tensor:
+        return torch.tensor(model.predict(rows, params=params)[column].tolist())
+
+    torch.testing.assert_close(said(rows, "image"), expected)
+    torch.testing.assert_close(said(rows, "code", operation="encode"), posterior.mu)
+    codes = pd.DataFrame({"code": posterior.mu.tolist()})
+    torch.testing.assert_close(said(codes, "image", operation="decode"), expected)
+    drawn = said(pd.DataFrame(), "image", operation="sample", count=3, seed=1)
+    assert drawn.shape == (3, 3, 16, 16)
+    assert torch.equal(drawn, said(codes, "image", operation="sample", count=3, seed=1))
+    with pytest.raises(MlflowException, match="allowed: encode, decode, reconstruct, sample"):
+        model.predict(rows, params={"operation": "dream"})
+    with pytest.raises(MlflowException, match=r"'image' has to be of the shape \(3, 16, 16\)"):
+        model.predict(pd.DataFrame({"image": images[:, :, :8].tolist()}))
+
+
+def test_a_registered_model_is_found_also_after_the_repository_moves(
+    root: Path, registered: VAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = root.rename(tmp_path / "moved")
+    monkeypatch.setenv("DVC_ROOT", str(moved))
+    tracking.prepare()
+    newest = client_of(moved).get_model_version_by_alias("vaelab-shapes-conv", "newest")
+    place = client_of(moved).get_model_version_download_uri(newest.name, newest.version)
+    assert (Path(url2pathname(urlsplit(place).path)) / "MLmodel").is_file()
+    assert place == newest.source
+
+
+def test_what_a_registered_model_holds(root: Path, registered: VAE) -> None:
+    client = client_of(root)
+    assert len(client.search_model_versions("name = 'vaelab-shapes-conv'")) == 2
+    newest = client.get_model_version_by_alias("vaelab-shapes-conv", "newest")
+    place = Path(url2pathname(urlsplit(newest.source).path))
+    assert place.is_relative_to(root / "mlartifacts" / "shapes")
+    suffixes = {path.suffix for path in place.rglob("*") if path.is_file()}
+    assert ".safetensors" in suffixes
+    assert not suffixes & {".pkl", ".pickle", ".pt", ".pyc", ".so"}
+    assert (place / "input_example.json").is_file()
+    pinned = (place / "requirements.txt").read_text().split()
+    assert all("==" in each for each in pinned)
+    assert f"torch=={torch.__version__.partition('+')[0]}" in pinned
+    sizes = sum(path.stat().st_size for path in place.rglob("*"))
+    assert sizes < 5_000_000
 
 
 def test_the_same_epoch_again_changes_nothing_and_what_is_not_finite_is_left_out(
@@ -229,7 +386,7 @@ def test_a_uri_in_the_environment_overrides(
     assert not client_of(root).search_runs(["1"])
     experiment = client_of(elsewhere).get_experiment(run.info.experiment_id)
     assert experiment.name == "shapes"
-    assert not experiment.artifact_location.startswith((root / "mlartifacts").as_uri())
+    assert experiment.artifact_location == (root / "mlartifacts" / "shapes").as_uri()
 
 
 def test_a_store_that_cannot_be_used_is_one_line(

@@ -59,7 +59,7 @@ def test_latent_explore(recorder: Recorder) -> None:
     assert mean(figures, "fc", "radius", "far") == pytest.approx(3.0)
     assert metrics["fc"]["prior_round_trip"] == mean(figures, "fc", "round_trip", "prior")
     assert recorder.names == ["latent_explore-z4"]
-    assert recorder.metrics["conv.encodings.same_class"] == pytest.approx(
+    assert recorder.metrics["conv.same_class"] == pytest.approx(
         metrics["conv"]["same_class"], rel=1e-5
     )
     facts = json.loads((REPORTS / "latent_explore" / "facts.json").read_text())

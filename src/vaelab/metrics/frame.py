@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import IO, Any, NamedTuple
@@ -118,9 +118,8 @@ def models_of(figures: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(figures["model"]))
 
 
-def flat(figures: pd.DataFrame, measures: Iterable[str] | None = None) -> dict[str, float]:
-    """Means over the seeds under 'model.measure' or 'model.source.measure', for MLflow."""
-    chosen = figures if measures is None else figures[figures["measure"].isin(list(measures))]
-    means = chosen.groupby(["model", "source", "measure"], sort=False)["value"].mean().dropna()
-    rows = means.reset_index().to_dict("records")
-    return {".".join(filter(None, [*row.values()][:-1])): row["value"] for row in rows}
+def flat(headline: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
+    """The figures of a metrics file under 'model.measure', for MLflow."""
+    return {
+        f"{model}.{key}": value for model, its in headline.items() for key, value in its.items()
+    }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,14 @@ from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaelab.settings import ARCHITECTURES
+from vaelab.settings import ARCHITECTURE_COLOURS, ARCHITECTURES
 from vaelab.vae.pixels import to_uint8
 
 DPI = 110
 WIDTH = 8.2  # inches: 900 pixels
 MAX_BYTES = 490_000
 GAP = 2  # pixels between a sheet's images
-PALETTE = ("#d9812b", "#2a6fbb", "#2e8b57", "#8a5fb0", "#c0504d", "#6b8e23")
-COLOURS = dict(zip(ARCHITECTURES, cycle(PALETTE))) | {"pca": "#7a7a7a", "data": "#2f2f2f"}
+COLOURS = ARCHITECTURE_COLOURS | {"pca": "#7a7a7a", "data": "#2f2f2f"}
 NAMES = ARCHITECTURES | {"pca": "PCA", "mean_image": "Mean image", "data": "Original"}
 matplotlib.rcParams.update(
     {

@@ -14,11 +14,14 @@ from vaelab.settings.interpolate import InterpolateSettings
 from vaelab.settings.latent_explore import LatentExploreSettings
 from vaelab.settings.load import DatasetSettings, Settings, load_settings
 from vaelab.settings.model import (
+    ARCHITECTURE_COLOURS,
     ARCHITECTURES,
+    PALETTE,
     ConvSettings,
     FCSettings,
     LikelihoodName,
     ModelSettings,
     PosteriorName,
 )
+from vaelab.settings.tracking import TrackingSettings
 from vaelab.settings.training import ObjectiveSettings, TrainSettings

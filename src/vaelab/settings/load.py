@@ -25,6 +25,7 @@ from vaelab.settings.fields import Section
 from vaelab.settings.interpolate import InterpolateSettings
 from vaelab.settings.latent_explore import LatentExploreSettings
 from vaelab.settings.model import ModelSettings
+from vaelab.settings.tracking import TrackingSettings
 from vaelab.settings.training import ObjectiveSettings, TrainSettings
 
 
@@ -37,6 +38,7 @@ class Sections(Section):
     compare: CompareSettings
     interpolate: InterpolateSettings
     latent_explore: LatentExploreSettings
+    tracking: TrackingSettings
 
     @model_validator(mode="after")
     def _warmup(self) -> Sections:

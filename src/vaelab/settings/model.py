@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspect import isclass
+from itertools import cycle
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -57,3 +58,5 @@ ARCHITECTURES: dict[str, str] = {  # name -> label, in the order of tables and f
     for name, field in ModelSettings.model_fields.items()
     if isclass(field.annotation) and issubclass(field.annotation, NetSettings)
 }
+PALETTE = ("#d9812b", "#2a6fbb", "#2e8b57", "#8a5fb0", "#c0504d", "#6b8e23")
+ARCHITECTURE_COLOURS = dict(zip(ARCHITECTURES, cycle(PALETTE), strict=False))

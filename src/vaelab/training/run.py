@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -15,14 +16,15 @@ from vaelab.runtime import tracking
 from vaelab.runtime.checkpoints import Checkpoint, checkpoint_of
 from vaelab.runtime.outputs import write_json
 from vaelab.settings import DatasetSettings, load_settings
-from vaelab.training import ranks
-from vaelab.training.loop import HISTORY, Epoch, Trained, train, write_history
+from vaelab.training import pictures, ranks
+from vaelab.training.loop import HISTORY, Epoch, Trained, epochs_of, train, write_history
 from vaelab.vae.device import select_precision
-from vaelab.vae.model import WEIGHTS, VAEConfig, seed_dir
+from vaelab.vae.model import VAE, WEIGHTS, VAEConfig, seed_dir
 
 log = logging.getLogger("vaelab")
 
 IN_GIT = ("val_elbo", "val_reconstruction", "val_kl", "val_psnr")  # of metrics/D/ARCHITECTURE.json
+LOGGED = (*IN_GIT, "train_elbo", "beta", "learning_rate")  # in MLflow; history.csv has every column
 
 
 def train_architecture(dataset: str, architecture: str) -> None:
@@ -43,7 +45,8 @@ def _train_seeds(settings: DatasetSettings, architecture: str, device: torch.dev
         log.info("%s has its own %s in params.yaml: %s", settings.dataset, section, own)
     if not ranks.is_first():
         for seed in settings.train.seeds:
-            _train(config, images, settings, seed, device, None, lambda epoch: None)
+            vae = _untrained(config, seed)
+            _train(vae, images, settings, seed, device, None, lambda epoch: None)
         return
     with ExitStack() as stack:
         checkpoints, trained = [], []
@@ -106,22 +109,41 @@ def _train_seed(
     ) as run:
         checkpoint.run_id = run.id
 
-        def log_epoch(epoch: Epoch) -> None:
-            curves = epoch.row | {"images_per_second": epoch.images_per_second}
-            del curves["epoch"]  # the curves' own axis
-            run.log_metrics(curves, epoch.number, epoch.finished_ms)
+        began = time.time() * 1000
+        pictured = pictures.drawn_after(epochs_of(len(images.train), settings.train))
+        vae = _untrained(config, seed)
 
-        result = _train(config, images, settings, seed, device, checkpoint, log_epoch)
+        def log_pictures(step: int) -> None:
+            for name, image in pictures.draw(vae, images).items():
+                run.log_image(name, image, step)
+
+        def log_epoch(epoch: Epoch) -> None:
+            curves = {key: epoch.row[key] for key in LOGGED}
+            curves["images_per_second"] = epoch.images_per_second
+            run.log_metrics(curves, epoch.number, epoch.finished_ms)
+            if epoch.number in pictured and epoch.finished_ms >= began:  # not a stopped run's
+                log_pictures(epoch.number)
+
+        if not run.resumed:
+            log_pictures(0)
+        result = _train(vae, images, settings, seed, device, checkpoint, log_epoch)
         folder = seed_dir(settings.model_dir(architecture), seed)
         result.save(folder)
         tracking.remember(run, folder / WEIGHTS)
         run.log_metrics({"seconds": result.seconds, "parameters": result.vae.parameter_count()})
         run.log_artifact(folder / HISTORY)
+        if settings.tracking.register_models and seed == settings.train.seeds[0]:
+            tracking.register(run, folder, settings.dataset)
     return result
 
 
+def _untrained(config: VAEConfig, seed: int) -> VAE:
+    torch.manual_seed(seed)
+    return nets.build(config)
+
+
 def _train(
-    config: VAEConfig,
+    vae: VAE,
     images: ImageArrays,
     settings: DatasetSettings,
     seed: int,
@@ -129,6 +151,5 @@ def _train(
     checkpoint: Checkpoint | None,
     on_epoch: Callable[[Epoch], None],
 ) -> Trained:
-    torch.manual_seed(seed)
-    vae, (objective, recipe) = nets.build(config), (settings.objective, settings.train)
+    objective, recipe = settings.objective, settings.train
     return train(vae, images, objective, recipe, seed, device, checkpoint, on_epoch)

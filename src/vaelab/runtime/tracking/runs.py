@@ -1,51 +1,44 @@
-"""MLflow: one run for each stage execution, one experiment for each data set.
-
-    with tracking.run("train_conv", settings, meta, name="conv-z128", model="conv") as run:
-        run.log_metrics({"val_elbo": -1840.2}, step=1)
-
-The only file that knows MLflow. The store is an SQLite file and a folder of artifacts at the
-repository's root, also for a stage that runs in a queued experiment's temporary folder;
-MLFLOW_TRACKING_URI names another one instead.
-"""
+"""One run: what it says of itself, its figures, pictures and files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import os
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from vaelab.data.arrays import Meta
-from vaelab.runtime import repository
-from vaelab.runtime.errors import UserError
-from vaelab.settings import DatasetSettings
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, at the import
-
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
 
-ARTIFACTS = "mlartifacts"
+from vaelab.data.arrays import Meta
+from vaelab.runtime import repository
+from vaelab.runtime.tracking.store import open_experiment, readable_errors, uri
+from vaelab.settings import ARCHITECTURE_COLOURS, ARCHITECTURES, DatasetSettings
+
 DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
+EVERY = 5  # seconds between two looks at the machine; MLflow's own variable goes before it
+SECTIONS = ("model", "objective", "train")  # that every run depends on; the data are its input
+OF_THE_MACHINE = ("train.device", "train.processes", "train.threads", "train.precision")
 
 
 class Run:
     """An open run."""
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        self._client = client
+    def __init__(self, client: MlflowClient, run_id: str, resumed: bool) -> None:
+        self.client = client
         self.id = run_id
+        self.resumed = resumed
 
     def log_metrics(
         self, metrics: Mapping[str, float | None], step: int = 0, timestamp_ms: int | None = None
@@ -61,14 +54,18 @@ class Run:
             for key, value in metrics.items()
             if value is not None and math.isfinite(value)
         ]
-        self._client.log_batch(self.id, metrics=points)
+        self.client.log_batch(self.id, metrics=points)
+
+    def log_image(self, name: str, image: NDArray[np.uint8], step: int) -> None:
+        """image: (H, W, 3). The UI shows those of one name behind a slider."""
+        self.client.log_image(self.id, image, key=name, step=step)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or what lies in a folder, into the run's artifacts, under `folder`."""
         if path.is_dir():
-            self._client.log_artifacts(self.id, str(path), folder)
+            self.client.log_artifacts(self.id, str(path), folder)
         else:
-            self._client.log_artifact(self.id, str(path), folder)
+            self.client.log_artifact(self.id, str(path), folder)
 
 
 @contextmanager
@@ -84,34 +81,71 @@ def run(
 ) -> Iterator[Run]:
     """One stage's run: FINISHED at the end, KILLED when stopped, FAILED on any other exception.
 
-    seed: of the one model that the run trains.
+    model: the one that the run trains, and `seed` its seed; the machine is watched meanwhile.
     resume: the id of a run to go on with; a new one begins where the store does not have it.
     Raises UserError where the store cannot be used.
     """
-    with _readable_errors():
-        client, experiment_id = _open_experiment(settings.dataset)
+    with readable_errors():
+        client, experiment_id = open_experiment(settings.dataset)
         tags = _tags(stage, settings, model, seed)
-        if resume and client.search_runs([experiment_id], f"attributes.run_id = '{resume}'"):
+        known = resume and client.search_runs([experiment_id], f"attributes.run_id = '{resume}'")
+        if resume and known:
             run_id = resume
             client.update_run(run_id, status="RUNNING")
             for key, value in tags.items():
                 client.set_tag(run_id, key, value)
         else:
             run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-            params = [Param(key, str(value)) for key, value in settings.flat().items()]
-            client.log_batch(run_id, params=params)
+            client.log_batch(run_id, params=_params(stage, settings, model, seed))
             client.log_inputs(
                 run_id, [_images(meta, "evaluation" if model is None else "training")]
             )
     try:
-        with _readable_errors():
-            yield Run(client, run_id)
+        with readable_errors(), _machine_watched(run_id) if model else nullcontext():
+            yield Run(client, run_id, resumed=bool(known))
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
         with suppress(MlflowException):  # the store itself may be what failed
             client.set_terminated(run_id, "KILLED" if stopped else "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
+
+
+def _params(
+    stage: str, settings: DatasetSettings, model: str | None, seed: int | None
+) -> list[Param]:
+    """The settings that decide the run's figures; of a training run also which model and seed.
+
+    Few, as the UI writes them all above a picture.
+    """
+    sections = tuple(f"{section}." for section in (*SECTIONS, stage))
+    others = tuple(f"model.{each}." for each in ARCHITECTURES if model and each != model)
+    without = {*OF_THE_MACHINE, *(["train.seeds"] if seed is not None else [])}
+    params = {"model": model, "seed": seed} if model else {}
+    params |= {
+        key: value
+        for key, value in settings.flat().items()
+        if key.startswith(sections) and not key.startswith(others) and key not in without
+    }
+    return [Param(key, str(value)) for key, value in params.items()]
+
+
+@contextmanager
+def _machine_watched(run_id: str) -> Iterator[None]:
+    """Log the use of processors, memory and, with `nvidia-ml-py`, of the GPU, from a thread."""
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    watch = SystemMetricsMonitor(run_id, EVERY, resume_logging=True, tracking_uri=uri())
+    watch.monitors = [
+        each for each in watch.monitors if not isinstance(each, (DiskMonitor, NetworkMonitor))
+    ]
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.finish()
 
 
 def _tags(
@@ -125,16 +159,41 @@ def _tags(
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": f"src/stages/{stage}.py",
         "mlflow.source.git.commit": _commit(),
+        "mlflow.note.content": _description(stage, settings, model, seed),
+        "mlflow.runColor": ARCHITECTURE_COLOURS[model] if model else None,
         "stage": stage,
         "dataset": settings.dataset,
         "model": model,
         "seed": None if seed is None else str(seed),
         "dvc_exp": os.environ.get("DVC_EXP_NAME"),
     }
+    flat = settings.flat()
+    tags |= {key: str(flat[key]) for key in OF_THE_MACHINE}
     if model is None:
         folders = sorted(each for each in settings.models_dir.glob("*") if each.is_dir())
         tags |= {f"{folder.name}_run": _training_runs(folder) for folder in folders}
     return {key: value for key, value in tags.items() if value is not None}
+
+
+def _description(stage: str, settings: DatasetSettings, model: str | None, seed: int | None) -> str:
+    """In Markdown. A browser opens no file from a server's page: files are named to be copied."""
+    dataset, folder = settings.dataset, settings.report_dir.as_posix()
+    if model is None:
+        return f"`{stage}` of every model of `{dataset}`. Report: `{folder}/{stage}.md`"
+    lines = [
+        f"**{ARCHITECTURES[model]}** trained on `{dataset}` from seed {seed}",
+        f"Report: `{folder}/compare.md`",
+        f"Page: `{folder}/index.html`",
+    ]
+    if settings.tracking.register_models:
+        name = registered_name(dataset, model)
+        lines.append(f"Model: [{name}](#/models/{name})")
+    return "  \n".join(lines)
+
+
+def registered_name(dataset: str, architecture: str) -> str:
+    """Of a trained model in MLflow's registry."""
+    return f"vaelab-{dataset}-{architecture}"
 
 
 def _commit() -> str | None:
@@ -203,68 +262,3 @@ def _training_runs(folder: Path) -> str | None:
     weights = sorted(folder.glob("seed_*/*.safetensors"), key=lambda file: (len(str(file)), file))
     notes = [note for each in weights if (note := _note_of(each)).is_file()]
     return ", ".join(note.read_text() for note in notes) or None
-
-
-# --- the store -----------------------------------------------------------------------------------
-
-
-def prepare() -> None:
-    """Make the store ready for its UI: create or migrate it, and follow a moved repository."""
-    with _store():
-        pass
-
-
-def _uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository.root() / 'mlflow.db'}"
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    try:
-        yield
-    except (MlflowException, sqlite3.Error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"MLflow's store {_uri()} cannot be used: {reason}") from error
-
-
-@contextmanager
-def _store() -> Iterator[MlflowClient]:
-    """One process at a time: two that make or migrate one database at once fail."""
-    for noisy in ("alembic", "mlflow"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    with repository.held(repository.kept() / "mlflow.lock", "another process opens MLflow's store"):
-        client = MlflowClient(_uri())
-        client.search_experiments(max_results=1)
-        if not os.environ.get("MLFLOW_TRACKING_URI"):
-            _follow_move()
-        yield client
-
-
-def _open_experiment(name: str) -> tuple[MlflowClient, str]:
-    with _store() as client:
-        known = client.get_experiment_by_name(name)
-        if known is None:
-            here = not os.environ.get("MLFLOW_TRACKING_URI")
-            place = (repository.root() / ARTIFACTS / name).as_uri() if here else None
-            return client, client.create_experiment(name, artifact_location=place)
-        if known.lifecycle_stage != "active":
-            client.restore_experiment(known.experiment_id)
-        return client, known.experiment_id
-
-
-def _follow_move() -> None:
-    """MLflow keeps absolute paths; make them those of the present root if the repository moved."""
-    here = f"{(repository.root() / ARTIFACTS).as_uri()}/"
-    places = (
-        "experiments.artifact_location",
-        "runs.artifact_uri",
-        "logged_models.artifact_location",
-    )
-    with closing(sqlite3.connect(repository.root() / "mlflow.db")) as database, database:
-        for table, column in (place.split(".") for place in places):
-            tail = f"substr({column}, instr({column}, '/{ARTIFACTS}/') + {len(ARTIFACTS) + 2})"
-            database.execute(
-                f"UPDATE {table} SET {column} = ? || {tail} "
-                f"WHERE {column} LIKE 'file://%/{ARTIFACTS}/%' AND {column} != ? || {tail}",
-                (here, here),
-            )
