@@ -72,7 +72,7 @@ def train(dataset: str, names: dict[int, str], seeds: int, epochs: int, jobs: in
                 "train.seeds": list(range(seeds)),
                 "train.epochs": epochs,
             }
-            changes = [f"datasets.{dataset}.{key}={value}" for key, value in settings.items()]
+            changes = [f"++datasets.{dataset}.{key}={value}" for key, value in settings.items()]
             options = [part for change in changes for part in ("-S", change)]
             stages = [f"train_{architecture}@{dataset}" for architecture in ARCHITECTURES]
             dvc("exp", "run", "--queue", "--force", "--name", name, *options, *stages)

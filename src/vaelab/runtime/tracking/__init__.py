@@ -13,6 +13,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, when MLf
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from vaelab.runtime.tracking.registry import register
-from vaelab.runtime.tracking.runs import Run, remember, run
+from vaelab.runtime.tracking.runs import Run, finished_runs, remember, run
 from vaelab.runtime.tracking.store import prepare, uri
 from vaelab.runtime.tracking.views import views

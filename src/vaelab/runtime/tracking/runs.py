@@ -13,9 +13,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 import numpy as np
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from vaelab.data.arrays import Meta
 from vaelab.runtime import repository
-from vaelab.runtime.tracking.store import open_experiment, readable_errors, uri
+from vaelab.runtime.tracking.store import open_experiment, readable_errors, store, uri
 from vaelab.settings import ARCHITECTURE_COLOURS, ARCHITECTURES, DatasetSettings
 
 DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
@@ -218,15 +217,12 @@ def _images(meta: Meta, context: str) -> DatasetInput:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
 
 
-# --- which run trained which weights -------------------------------------------------------------
-
-
 def finished_runs(dataset: str) -> pd.DataFrame:
     """The data set's finished runs: `start_time`, and each metric and tag by its name.
 
     Raises UserError where the store cannot be used.
     """
-    with _readable_errors(), _store() as client:
+    with readable_errors(), store() as client:
         experiment = client.get_experiment_by_name(dataset)
         runs: list[Any] = []
         token: str | None = ""
@@ -240,6 +236,9 @@ def finished_runs(dataset: str) -> pd.DataFrame:
     return pd.DataFrame(
         [{"start_time": r.info.start_time} | r.data.tags | r.data.metrics for r in runs]
     )
+
+
+# --- which run trained which weights -------------------------------------------------------------
 
 
 def remember(run: Run, weights: Path) -> None:
