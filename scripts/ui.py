@@ -1,8 +1,6 @@
-"""MLflow's UI on this project's store; ends with Ctrl-C.
+"""MLflow's UI on this project's store, with an address for each data set; Ctrl-C ends it.
 
-    python scripts/ui.py 5000
-
-Prints an address for each data set once the server answers.
+python scripts/ui.py 5000
 """
 
 from __future__ import annotations
@@ -28,6 +26,9 @@ def main(port: str) -> int:
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if tracking.uri().startswith("http"):  # a server that is there already
+        sys.stdout.write("\n".join(listed(tracking.uri().rstrip("/"), views)) + "\n")
+        return 0
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
@@ -64,7 +65,7 @@ def listed(address: str, views: dict[str, str]) -> list[str]:
     if not views:
         return [f"{address} has no runs yet; `make demo` makes some"]
     return [
-        "Training runs, the best first; Ctrl-C ends the server",
+        "Training runs, the best first:",
         *(f"  {dataset}: {address}{view}" for dataset, view in views.items()),
     ]
 

@@ -30,17 +30,20 @@ def test_what_they_show(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in vae.state_dict().items())
 
     assert {name: image.shape for name, image in drawn.items()} == {
-        "reconstructions": (32, 128, 3),
-        "samples": (32, 128, 3),
+        "reconstructions": (64, 64, 3),
+        "samples": (64, 64, 3),
     }
-    originals = images.val.images[:8].transpose(2, 0, 3, 1).reshape(16, 128, 3)
-    np.testing.assert_array_equal(drawn["reconstructions"][:16], originals)
+    originals = images.val.images[:8].transpose(0, 2, 3, 1)
+    for top, row in ((0, originals[:4]), (32, originals[4:])):
+        np.testing.assert_array_equal(drawn["reconstructions"][top : top + 16], np.hstack([*row]))
     again = draw(vae, images)
     assert all(np.array_equal(again[name], image) for name, image in drawn.items())
 
 
-def test_grey_images_of_a_small_split(tmp_path: Path) -> None:
+def test_a_validation_split_of_few_images(tmp_path: Path) -> None:
     write_data(tmp_path, known_factors=False)
     images, vae = ImageArrays.open(tmp_path), small_vae("fc", channels=3)
     few = ImageArrays(images.meta, images.train, images.val[:3], images.test)
-    assert draw(vae, few)["reconstructions"].shape == (32, 48, 3)
+    sheet = draw(vae, few)["reconstructions"]
+    assert sheet.shape == (32, 64, 3)
+    assert (sheet[:, 48:] == 255).all()

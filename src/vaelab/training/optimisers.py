@@ -12,7 +12,7 @@ from vaelab.settings import ObjectiveSettings, TrainSettings
 from vaelab.vae.model import VAE
 from vaelab.vae.schedule import warm_cosine
 
-LARGE = 512  # inputs or outputs
+LARGE = 512  # rows or columns of a weight as a matrix
 MUON_SHARE = 20.0  # Muon's rate for each of Adam's: sought on photographs of 32 x 32
 MOMENTUM = 0.9
 EVERY = 2  # steps between two of a matrix by Muon, which cost more than the net's own work
@@ -104,7 +104,8 @@ def build_optimisers(vae: VAE, settings: TrainSettings) -> list[torch.optim.Opti
     for module in vae.modules():
         for weight in module.parameters(recurse=False):
             outputs, inputs = fans(module, weight)
-            if settings.optimiser == "muon" and weight.ndim > 1 and max(outputs, inputs) >= LARGE:
+            large = weight.ndim > 1 and max(len(weight), weight[0].numel()) >= LARGE
+            if settings.optimiser == "muon" and large:
                 every = EVERY if weight.ndim == 2 else 1
                 share = MUON_SHARE * every * math.sqrt(outputs / inputs)
                 of_muon.setdefault((share, every), []).append(weight)

@@ -5,6 +5,8 @@ No random number of the training is drawn, and no weight is touched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,7 +17,7 @@ from vaelab.vae.model import VAE
 from vaelab.vae.pixels import to_floats, to_uint8
 
 TIMES = 4  # in a run
-COLUMNS = 8  # of a sheet with two rows
+SIDE = 4  # images to each side of a sheet: square, as the place that MLflow's UI has for it
 
 
 def drawn_after(epochs: int) -> set[int]:
@@ -25,23 +27,27 @@ def drawn_after(epochs: int) -> set[int]:
 
 @torch.no_grad()
 def draw(vae: VAE, images: ImageArrays) -> dict[str, UInt8Array]:
-    """(H, W, 3) each: validation images over their reconstructions; draws from the prior, the same
-    codes each time.
+    """(H, W, 3) each: rows of validation images, each over its reconstructions; draws from the
+    prior, the same codes each time.
     """
     device = device_of(vae)
-    shown = to_floats(images.val.images[:COLUMNS]).to(device)
+    shown = to_floats(images.val.images[: SIDE * SIDE // 2]).to(device)
     back = vae.decode_mean(vae.encode(shown).mu)
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn(2 * COLUMNS, vae.latent_dim, generator=generator).to(device)
+    z = torch.randn(SIDE * SIDE, vae.latent_dim, generator=generator).to(device)
     return {
-        "reconstructions": _sheet(torch.stack([shown, back])),
-        "samples": _sheet(vae.decode_mean(z).unflatten(0, (2, COLUMNS))),
+        "reconstructions": _sheet(
+            [row for pair in zip(shown.split(SIDE), back.split(SIDE), strict=True) for row in pair]
+        ),
+        "samples": _sheet(vae.decode_mean(z).split(SIDE)),
     }
 
 
-def _sheet(rows: Tensor) -> UInt8Array:
-    """rows: (R, N, C, H, W) in [0, 1]."""
-    pixels = to_uint8(rows.cpu().numpy())
-    count, _, channels, height, _ = pixels.shape
-    sheet = pixels.transpose(0, 3, 1, 4, 2).reshape(count * height, -1, channels)
-    return np.repeat(sheet, 3, 2) if channels == 1 else sheet
+def _sheet(rows: Sequence[Tensor]) -> UInt8Array:
+    """rows: (up to SIDE, C, H, W) each, in [0, 1]; white where a row has fewer."""
+    channels, height, width = rows[0].shape[1:]
+    sheet = np.full((len(rows), SIDE, channels, height, width), 255, np.uint8)
+    for i, row in enumerate(rows):
+        sheet[i, : len(row)] = to_uint8(row.cpu().numpy())
+    flat = sheet.transpose(0, 3, 1, 4, 2).reshape(len(rows) * height, SIDE * width, channels)
+    return np.repeat(flat, 3, 2) if channels == 1 else flat
