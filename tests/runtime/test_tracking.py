@@ -409,7 +409,8 @@ print(finished(load_settings(sys.argv[1]).of("shapes")))
 
 def test_two_processes_make_a_store_at_once(root: Path) -> None:
     (root / "mlflow.db").unlink()
-    arguments = (REPOSITORY / "params.yaml", REPOSITORY / "src", Path(__file__).parent)
+    folders = (REPOSITORY / "src", *Path(__file__).parents[:2])
+    arguments = (REPOSITORY / "params.yaml", *folders)
     command = [sys.executable, "-c", FRESH_STORE, *map(str, arguments)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     ids = set()
