@@ -60,7 +60,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--beside", type=int, default=0)
     options = parser.parse_args()
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "true"}
+    os.environ |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "true",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         QUICK["copy_project"](folder)
