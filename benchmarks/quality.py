@@ -17,8 +17,7 @@ from pathlib import Path
 
 import torch
 
-from usual import usual_epoch, usual_loader
-from vaelab import nets
+from usual import untrained, usual_epoch, usual_loader
 from vaelab.data.arrays import ImageArrays
 from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.settings import ARCHITECTURES, DatasetSettings, load_settings
@@ -26,11 +25,6 @@ from vaelab.training.loop import train
 from vaelab.training.validation import validate
 from vaelab.vae.device import select_device
 from vaelab.vae.model import VAE
-
-
-def untrained(architecture: str, settings: DatasetSettings, images: ImageArrays, seed: int) -> VAE:
-    torch.manual_seed(seed)
-    return nets.build(nets.configure(architecture, settings.model, images.shape))
 
 
 def usual(

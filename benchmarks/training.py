@@ -20,8 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from usual import usual_epoch, usual_loader
-from vaelab import nets
+from usual import untrained, usual_epoch, usual_loader
 from vaelab.data.arrays import ImageArrays, Split, SplitName, save
 from vaelab.metrics.cost import macs
 from vaelab.runtime.checkpoints import Checkpoint
@@ -53,11 +52,6 @@ def noise(folder: Path, count: int) -> ImageArrays:
         split_seed=0,
     )
     return ImageArrays.open(folder)
-
-
-def untrained(architecture: str, settings: Settings, images: ImageArrays) -> VAE:
-    torch.manual_seed(0)
-    return nets.build(nets.configure(architecture, settings.model, images.shape))
 
 
 def matrix_rate(device: torch.device) -> float:

@@ -1,4 +1,4 @@
-"""The training loop that one usually finds, to compare with; run by training.py and quality.py."""
+"""The net and the training loop that one usually finds, for training.py and quality.py."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from vaelab import nets
 from vaelab.data.arrays import ImageArrays
+from vaelab.settings import DatasetSettings, Settings
 from vaelab.vae.model import VAE
 from vaelab.vae.objective import elbo_terms
+
+
+def untrained(
+    architecture: str, settings: Settings | DatasetSettings, images: ImageArrays, seed: int = 0
+) -> VAE:
+    torch.manual_seed(seed)
+    return nets.build(nets.configure(architecture, settings.model, images.shape))
 
 
 class Pictures(Dataset[Tensor]):
