@@ -18,7 +18,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo repro quick test lint ui bench sweep lock extras clean help
+.PHONY: setup demo repro quick test lint docs ui bench sweep lock extras clean help
+
+setup: $(INSTALLED)  ## install into .venv, as every other target does first
 
 demo: $(INSTALLED)  ## set up, and run every stage on the built-in data set
 	$(BIN)/python scripts/repro.py '*@shapes'
@@ -32,10 +34,15 @@ quick: $(INSTALLED)  ## every stage on a few hundred shapes, in .vaelab/quick, t
 test: $(INSTALLED)  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-lint: $(INSTALLED)  ## ruff, format check, types
+lint: $(INSTALLED)  ## ruff, format check, types, spelling, links of the documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/typos
+	$(BIN)/lychee .
+
+docs: $(INSTALLED)  ## pages of the packages from their docstrings, in docs/api
+	$(BIN)/python -W 'ignore:Error parsing' -W 'ignore:Suppressed' -m pdoc -o docs/api vaelab
 
 ui: $(INSTALLED)  ## MLflow's UI on this project's store, a link for each data set (PORT=5000)
 	@$(BIN)/python scripts/ui.py $(PORT)
@@ -57,7 +64,7 @@ extras: $(INSTALLED)  ## install what CelebA's download and FID need
 
 clean:  ## remove what the stages and tools wrote; keeps .venv, data/downloads, pictures in data/
 	rm -rf .vaelab $(dir $(wildcard data/*/meta.json))
-	git clean -fdxq -- models samplers metrics reports dvc_plots \
+	git clean -fdxq -- models samplers metrics reports dvc_plots docs/api \
 		mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts mlruns \
 		.dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +
