@@ -18,7 +18,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: setup demo repro quick test lint docs ui bench sweep lock extras clean help
+.PHONY: setup demo repro quick test lint docs ui plots bench sweep lock extras clean help
 
 setup: $(INSTALLED)  ## install into .venv, as every other target does first
 
@@ -47,6 +47,9 @@ docs: $(INSTALLED)  ## pages of the packages from their docstrings, in docs/api
 ui: $(INSTALLED)  ## MLflow's UI on this project's store, a link for each data set (PORT=5000)
 	@$(BIN)/python scripts/ui.py $(PORT)
 
+plots: dvc_plots/vega.js  ## DVC's page of curves and pictures, which needs no network
+	$(BIN)/dvc plots show
+
 bench: $(INSTALLED)  ## measure speed
 	$(BIN)/python benchmarks/shapes.py
 	$(BIN)/python benchmarks/training.py
@@ -74,6 +77,10 @@ help:  ## this list
 	@echo
 	@echo 'The first call installs into .venv: PYTHON=python3.12 names the interpreter (remove .venv'
 	@echo 'to change it), TORCH_BACKEND=cpu takes PyTorch'\''s CPU wheels (cu128, rocm7.1, ... work too).'
+
+dvc_plots/vega.js: $(INSTALLED)
+	@mkdir -p $(@D)
+	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle())' > $@
 
 $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
 	$(INSTALL) '.[dev]'

@@ -1,4 +1,7 @@
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -7,6 +10,7 @@ from toys import Recorder, save_models, write_params
 from vaelab.runtime import tracking
 from vaelab.samplers import gaussians
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 torch.set_num_threads(1)  # tests run side by side, and their nets are too small to share out
 
 
@@ -20,3 +24,13 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     write_params()
     save_models()
     return recorder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        pytest.skip("there is no Chromium on this machine: apt install chromium")
+    with driver.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])

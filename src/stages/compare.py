@@ -80,6 +80,7 @@ def main(dataset: str) -> None:
         headline = ms.headline(figures, list(models))
         write_json(settings.metrics_dir / "compare.json", headline)
         write_csv(folder / "measures.csv", figures)
+        write_csv(settings.report_dir / "curves.csv", ms.curves(every))
         ms.write_tables(figures, folder)
         conditions = {"generated": len(real.other), "inception": inception}
         write_json(folder / "facts.json", ms.facts(settings, images, every) | conditions)

@@ -26,7 +26,6 @@ from vaelab.runtime import tracking
 from vaelab.settings import DatasetSettings, load_settings
 from vaelab.vae.model import seed_dir
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SMALL = {
     **{"generated": 64, "mixture_components": 2, "flow_steps": 3, "elbo_samples": 2},
     **{"iw_samples": 3, "iw_images": 9, "samples": 4, "images": 3},
@@ -166,16 +165,6 @@ def test_an_arrays_place_in_the_blob() -> None:
 
 
 # --- in a browser --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        pytest.skip("there is no Chromium on this machine: apt install chromium")
-    with driver.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
 class Tab:

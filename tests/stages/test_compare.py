@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from toys import Recorder, assert_links_work, contents, save_models, write_data, write_params
@@ -11,11 +12,16 @@ from toys import Recorder, assert_links_work, contents, save_models, write_data,
 import compare
 import report
 from vaelab.metrics.frame import mean, models_of, read_frame
+from vaelab.metrics.measures import MEASURES
 from vaelab.settings import ARCHITECTURES, load_settings
+from vaelab.studies.compare.measure import CURVES
 from vaelab.vae.model import seed_dir
 
 KEYS = ["elbo", "reconstruction", "kl", "psnr", "swd"]
-HISTORY = "epoch,train_elbo,train_reconstruction,train_kl,beta,val_elbo,val_reconstruction,val_kl\n"
+HISTORY = (
+    "epoch,train_elbo,train_reconstruction,train_kl,beta,"
+    "val_elbo,val_reconstruction,val_kl,val_psnr\n"
+)
 
 
 def prepare(architectures: list[str], seeds: int = 1, **model: str) -> None:
@@ -39,7 +45,7 @@ def prepare(architectures: list[str], seeds: int = 1, **model: str) -> None:
         for seed in range(1, seeds):
             shutil.copytree(seed_dir(folder, 0), seed_dir(folder, seed))
         for seed in range(seeds):
-            line = "-9,8,1,1.0,-9,8,1\n"
+            line = "-9,8,1,1.0,-9,8,1,20\n"
             (seed_dir(folder, seed) / "history.csv").write_text(f"{HISTORY}1,{line}2,{line}")
         if name not in architectures:
             shutil.rmtree(folder)
@@ -66,6 +72,10 @@ def test_two_architectures(recorder: Recorder) -> None:
     assert recorder.metrics["fc.elbo"] == pytest.approx(metrics["fc"]["elbo"], rel=1e-5)
     assert len(recorder.metrics) <= 30
     assert not any("seconds" in key for key in recorder.metrics)
+    curves = pd.read_csv("reports/toys/curves.csv")
+    assert curves["measure"].unique().tolist() == [MEASURES[key].heading for key in CURVES]
+    (drawn,) = {len(rows) for _, rows in curves.groupby(["measure", "model", "seed"])}
+    assert (drawn, len(curves)) == (2, 4 * 2 * 2 * 2)  # epochs; measures, models, seeds
     facts = json.loads((folder / "facts.json").read_text())
     assert (facts["seeds"], facts["epochs"]) == ([0, 1], 2)
     assert facts["pixel_entropy"] > 0

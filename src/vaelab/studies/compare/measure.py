@@ -43,6 +43,7 @@ from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 CPU = torch.device("cpu")
 DRAWS = ("elbo_samples", "iw_samples", "iw_images", "temperature", "mixture_components")
 HEADLINE = ("elbo", "reconstruction", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
+CURVES = ("elbo", "kl", "reconstruction", "psnr")  # in the order in which they are drawn
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,27 @@ def headline(figures: pd.DataFrame, architectures: Sequence[str]) -> dict[str, A
         for model in architectures
     }
     return found | {"pca": {"psnr": mean(figures, "pca", "psnr")}}
+
+
+def curves(every: Sequence[Compared]) -> pd.DataFrame:
+    """The validation split after each epoch, as .dvc/plots/curves.json draws it: a row for each
+    measure, model, seed and epoch. What is not finite, as a point posterior's rate, is left out.
+    """
+    parts = [
+        pd.DataFrame(
+            {
+                "model": NAMES[each.model],
+                "seed": each.seed,
+                "epoch": each.history["epoch"],
+                "measure": MEASURES[key].heading,
+                "value": each.history[f"val_{key}"],
+            }
+        )
+        for key in CURVES
+        for each in every
+    ]
+    rows = pd.concat(parts)
+    return rows[np.isfinite(rows["value"])]
 
 
 def write_tables(figures: pd.DataFrame, folder: Path) -> None:
