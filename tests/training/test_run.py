@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import yaml
 from mlflow import MlflowClient
+
+from vaelab.training.run import IN_GIT
 
 PROJECT = Path(__file__).parents[2]
 EPOCHS = 12
@@ -87,6 +90,8 @@ def test_killed_at_four_moments(tmp_path: Path) -> None:
         "reports/shapes/conv/history.csv",
     ]
     assert outputs(cut) == outputs(whole)
+    metrics = json.loads((cut / "metrics/shapes/conv.json").read_text())
+    assert tuple(metrics["conv"]) == IN_GIT
     assert not list((cut / ".vaelab" / "checkpoints").rglob("*.pt"))
 
     client = MlflowClient(f"sqlite:///{cut / 'mlflow.db'}")

@@ -59,7 +59,7 @@ def _train_seeds(settings: DatasetSettings, architecture: str, device: torch.dev
             trained.append(_train_seed(config, images, settings, seed, device, checkpoints[-1]))
         means = pd.DataFrame([each.metrics for each in trained]).mean()
         figures = {key: float(means[key]) for key in IN_GIT}
-        write_json(settings.metrics_dir / f"{architecture}.json", figures)
+        write_json(settings.metrics_dir / f"{architecture}.json", {architecture: figures})
         history = settings.report_dir / architecture / HISTORY
         write_history([each.history for each in trained], history)
         for checkpoint in checkpoints:
