@@ -424,7 +424,7 @@ def test_names_that_are_no_text(pictures: list[Path], monkeypatch: pytest.Monkey
     assert main(["interpolate", str(odd), str(odd), "--steps=2"]) == 0
     lines = written.getvalue().decode("ascii").splitlines()
     assert len(lines) == 4
-    assert r"\u65e5\u672c $x^$??.png" in lines[1]
+    assert r"\u65e5\u672c $x^$\n\xff.png" in lines[1]
     table = Path("codes.csv").read_text(encoding="utf-8", errors="surrogateescape")
     assert next(csv.DictReader(io.StringIO(table, newline="")))["file"] == str(odd)
 

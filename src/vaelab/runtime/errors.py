@@ -2,6 +2,9 @@
 
 import re
 
+# Control characters, line ends, and marks that reorder a line.
+UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
 
 class UserError(Exception):
     """Something that the person can mend: its message says what, where and what to do.
@@ -11,8 +14,11 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """One line: a file's name may hold line breaks and bytes that are no text."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+    """One line that can be shown and kept: a name may have line breaks, control characters and
+    bytes that are no UTF-8, which are escaped, such as `\\n` and `\\xff`.
+    """
+    text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def lacks_memory(error: Exception) -> bool:
