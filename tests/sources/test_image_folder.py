@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaelab.data.pictures import open_files, read_pictures
+from vaelab.data.files import open_files
+from vaelab.data.pictures import read_pictures
 from vaelab.runtime.errors import UserError
 from vaelab.settings import ImageFolderRecipe
 from vaelab.sources.image_folder import open_image_folder
@@ -198,10 +199,18 @@ def test_too_few(workspace):
         open_path("p")
 
 
-@pytest.mark.parametrize("data", [b"", b"Rar!\x1a\x07", b"<html>log in</html>"])
-def test_no_archive(workspace, data):
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "an empty file, "),
+        (b"Rar!\x1a\x07", ""),
+        (b"\n<!DOCTYPE HTML><p>log in", "a web page, "),
+        (b"<html>log in</html>", "a web page, "),
+    ],
+)
+def test_no_archive(workspace, data, what):
     (workspace / "p.zip").write_bytes(data)
-    with pytest.raises(UserError, match=r"p\.zip is neither a folder nor a zip nor a tar"):
+    with pytest.raises(UserError, match=rf"p\.zip is {what}neither a folder nor a zip nor a tar"):
         open_path("p.zip")
 
 

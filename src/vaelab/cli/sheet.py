@@ -71,7 +71,7 @@ def is_sheet(file: Path) -> bool:
     """Whether it is a PNG of `encode_rows`."""
     key, value = MARK
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=["PNG"]) as image:
             return image.info.get(key) == value
     except UNREADABLE:
         return False

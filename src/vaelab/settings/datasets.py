@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from vaelab.settings.fields import Fraction, ImageSize, PicturesPath, Section, Seed, Sha256, Url
+from vaelab.settings.fields import (
+    Fraction,
+    ImageSize,
+    PicturesPath,
+    Section,
+    Seed,
+    Sha256,
+    Url,
+    ValueRange,
+)
 
 
 class SourceRecipe(Section):
@@ -52,6 +61,7 @@ class ImageFolderRecipe(SourceRecipe):
     url: Url | None = None
     sha256: Sha256 | None = None  # of the archive
     channels: Literal[1, 3] = 3
+    value_range: ValueRange | None = None  # black and white in 16-bit grey and float files
     limit: Annotated[int, Field(ge=10)] | None = None
     val_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1  # used where there is no test/ inside

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,6 +15,8 @@ from pydantic import (
     WrapValidator,
     model_validator,
 )
+
+Number = TypeVar("Number", int, float)
 
 
 def meant(allowed: str) -> WrapValidator:
@@ -38,7 +41,7 @@ def _float_from_text(value: object) -> object:
     return value
 
 
-def rising(numbers: list[int]) -> list[int]:
+def rising(numbers: list[Number]) -> list[Number]:
     if any(before >= after for before, after in pairwise(numbers)):
         raise ValueError("different numbers in rising order")
     return numbers
@@ -46,6 +49,12 @@ def rising(numbers: list[int]) -> list[int]:
 
 Float = Annotated[float, BeforeValidator(_float_from_text), Field(allow_inf_nan=False)]
 Fraction = Annotated[Float, Field(gt=0, lt=1)]
+ValueRange = Annotated[
+    list[Float],
+    Field(min_length=2, max_length=2),
+    AfterValidator(rising),
+    meant("two numbers, the smaller first, such as [0, 4095]"),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 ImageNumber = Annotated[int, Field(ge=0, lt=2**31)]
 ImageSize = Annotated[int, Field(ge=16, le=512, multiple_of=4)]

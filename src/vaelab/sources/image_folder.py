@@ -24,9 +24,10 @@ import numpy as np
 import pandas as pd
 
 from vaelab.data.arrays import Int64Array, Split, UInt8Array
-from vaelab.data.pictures import Files, open_files, read_pictures
+from vaelab.data.files import BROKEN, Files, open_files, reason
+from vaelab.data.pictures import read_pictures
 from vaelab.runtime import repository
-from vaelab.runtime.errors import UserError
+from vaelab.runtime.errors import UserError, printable
 from vaelab.settings import ImageFolderRecipe
 from vaelab.sources.fetch import downloads_dir, expanded, fetch, verified
 from vaelab.sources.source import Part, Source, held_out, shuffled
@@ -39,6 +40,7 @@ SUFFIXES = {
 }  # fmt: skip
 FEWEST = 20
 ATTRIBUTES = "attributes.csv"
+MOST_TABLE = 2**26  # bytes of it
 ATTRIBUTE_VALUES = {"1": 1, "0": 0, "-1": 0}  # -1 is CelebA's 0
 
 TRAIN = {"train", "training", "val", "valid", "validation"}
@@ -54,7 +56,8 @@ def open_image_folder(recipe: ImageFolderRecipe) -> Source:
     pictures = {name: parts for name in files.names if (parts := _picture_parts(name))}
     ignored = {PurePosixPath(name).suffix.lower() for name in files.names} - SUFFIXES - {""}
     if len(pictures) < FEWEST:
-        also = f" (other files there: {', '.join(sorted(ignored)[:8])})" if ignored else ""
+        others = printable(", ".join(sorted(ignored)[:8]))
+        also = f" (other files there: {others})" if ignored else ""
         raise UserError(
             f"{path} holds {len(pictures)} pictures{also} and at least {FEWEST} are needed; "
             "add some, or correct the path; "
@@ -71,7 +74,9 @@ def open_image_folder(recipe: ImageFolderRecipe) -> Source:
         def read(indices: Int64Array) -> Split:
             wanted = [names[index] for index in indices]
             size, channels = recipe.image_size, recipe.channels
-            images, kept = read_pictures(files, wanted, size=size, channels=channels)
+            images, kept = read_pictures(
+                files, wanted, size=size, channels=channels, value_range=recipe.value_range
+            )
             known = np.stack([attributes[wanted[i]] for i in kept]) if attribute_names else None
             return Split(images, labels[indices[kept]], attributes=known)
 
@@ -147,7 +152,7 @@ def _split(
 
 
 def _class(parts: Parts) -> str:
-    return parts[0] if len(parts) > 1 else "image"
+    return printable(parts[0]) if len(parts) > 1 else "image"
 
 
 def _attributes(
@@ -161,15 +166,18 @@ def _attributes(
     if not found:
         return [], {}
     if len(found) > 1:
-        raise UserError(f"{path} holds {' and '.join(found)}; leave one of them")
-    where = f"{found[0]} in {path}"
-    with files.reader() as read:
-        content = io.BytesIO(read(found[0]))
+        names = printable(" and ".join(found[:3]))
+        raise UserError(f"{path} holds {names}; leave one of them")
+    where = printable(f"{found[0]} in {path}")
     try:
+        with files.reader() as read:
+            content = io.BytesIO(read(found[0]))
+        if content.getbuffer().nbytes > MOST_TABLE:
+            raise UserError(f"{where} has over {MOST_TABLE // 2**20} MB; leave columns out")
         table = pd.read_csv(content, dtype=str, skipinitialspace=True, encoding="utf-8-sig")
-    except ValueError as error:  # of pandas' parser, or text that is not UTF-8
-        raise UserError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
-    table.columns = table.columns.str.strip()
+    except BROKEN as error:  # also pandas' parser's, and text that is not UTF-8
+        raise UserError(f"{where} cannot be read: {reason(error)}") from None
+    table.columns = table.columns.str.strip().map(printable)
     if "file" not in table or table.shape[1] < 2:
         raise UserError(f"{where} needs a column `file`, and a column for each attribute")
     known = {PurePosixPath(name): name for name in files.names if _picture_parts(name)}
@@ -187,6 +195,6 @@ def _attributes(
     if missing := sorted(pictures - attributes.keys()):
         raise UserError(
             f"{where} has no row for {len(missing)} of {len(pictures)} pictures, the first "
-            f"{missing[0]}; add them"
+            f"{printable(missing[0])}; add them"
         )
     return table.columns.tolist(), attributes

@@ -16,7 +16,8 @@ from PIL import Image
 from torchvision import datasets
 
 from vaelab.data.arrays import Int64Array, Split, UInt8Array
-from vaelab.data.pictures import Channels, read_pictures, to_array, zip_files
+from vaelab.data.files import zip_files
+from vaelab.data.pictures import Channels, read_pictures, to_array
 from vaelab.settings import TorchvisionRecipe
 from vaelab.sources.fetch import downloads_dir, fetch
 from vaelab.sources.source import Part, Source
