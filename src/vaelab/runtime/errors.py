@@ -1,6 +1,14 @@
 """The one exception that a person is meant to read, and the want of memory."""
 
+import os
 import re
+from urllib.parse import quote, unquote
+
+SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+IN_ADDRESS = re.compile(r"(://[^\s/@:]*:)([^\s/]*)(?=@)")  # a user and, as group 2, the password
+IN_QUERY = re.compile(
+    r"([?&][^\s=&]*(?:password|passwd|pwd|token|secret|key|sig)[^\s=&]*=)[^\s&'\"]+", re.IGNORECASE
+)
 
 # Control characters, line ends, and marks that reorder a line.
 UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -27,3 +35,13 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and re.search(words, str(error)) is not None
     )
+
+
+def masked(text: str) -> str:
+    """Without the passwords of addresses in it, and of MLflow's variables wherever they stand."""
+    given = IN_ADDRESS.search(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    secrets = [os.environ.get(name, "") for name in SECRETS] + ([given[2]] if given else [])
+    for secret in secrets:
+        for form in {secret, quote(secret, safe=""), unquote(secret)}:
+            text = text.replace(form, "***") if len(form) > 3 else text
+    return IN_QUERY.sub(r"\1***", IN_ADDRESS.sub(r"\1***", text))

@@ -14,5 +14,5 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from vaelab.runtime.tracking.registry import register
 from vaelab.runtime.tracking.runs import Run, finished_runs, remember, run
-from vaelab.runtime.tracking.store import prepare, uri
+from vaelab.runtime.tracking.store import check, prepare, uri
 from vaelab.runtime.tracking.views import views

@@ -39,6 +39,7 @@ class Run:
         self.id = run_id
         self.resumed = resumed
 
+    @readable_errors()
     def log_metrics(
         self, metrics: Mapping[str, float | None], step: int = 0, timestamp_ms: int | None = None
     ) -> None:
@@ -55,10 +56,12 @@ class Run:
         ]
         self.client.log_batch(self.id, metrics=points)
 
+    @readable_errors()
     def log_image(self, name: str, image: NDArray[np.uint8], step: int) -> None:
         """image: (H, W, 3). The UI shows those of one name behind a slider."""
         self.client.log_image(self.id, image, key=name, step=step)
 
+    @readable_errors()
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or what lies in a folder, into the run's artifacts, under `folder`."""
         if path.is_dir():
@@ -100,7 +103,7 @@ def run(
                 run_id, [_images(meta, "evaluation" if model is None else "training")]
             )
     try:
-        with readable_errors(), _machine_watched(run_id) if model else nullcontext():
+        with _machine_watched(run_id) if model else nullcontext():
             yield Run(client, run_id, resumed=bool(known))
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
