@@ -6,31 +6,23 @@ The repository is the project's with a third architecture: one file of nets, its
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import checkout
 import numpy as np
 import pandas as pd
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-import quick
-
-PROJECT = Path(__file__).parents[1]
-COPIED = ("src", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 MODELS = ("fc", "conv", "toy")
 TRAINING = {f"train_{model}" for model in MODELS}
 STUDIES = {"compare", "interpolate", "latent_explore"}
 AFTER_TRAINING = STUDIES | {"report"}
 EVERY = {"download"} | TRAINING | AFTER_TRAINING
-PARAMS: dict[str, Any] = quick.shrunk(yaml.safe_load((PROJECT / "params.yaml").read_text()))
+PARAMS = checkout.small_params()
 PARAMS["datasets"] = {
     "shapes": {"source": "shapes", "image_size": 16, "count": 300},
     "pictures": {"source": "image_folder", "path": "pictures", "image_size": 16},
@@ -42,7 +34,6 @@ PARAMS["model"] |= {
     "toy": {"depth": 1},
 }
 PARAMS["train"] |= {"seeds": [0, 1], "batch_size": 16, "learning_rate": 1e-3, "device": "cpu"}
-PARAMS["compare"] |= {"flow_steps": 5}
 
 
 TOY_NETS = """
@@ -101,22 +92,16 @@ class Repository:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in COPIED:
-            source, target = PROJECT / name, root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        checkout.copy_project(root, checkout.PIPELINE)
         add_toy(root)
         self.set_params()
         self._make_pictures()
-        self._run("git", "init", "--quiet")
+        checkout.run(root, "git", "init", "--quiet")
         self.commit()
 
     def set_params(self, **sections: dict[str, object]) -> None:
         params = PARAMS | {name: PARAMS[name] | change for name, change in sections.items()}
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        checkout.write_params(self.root, params)
 
     def _make_pictures(self) -> None:
         rng = np.random.default_rng(0)
@@ -132,36 +117,13 @@ class Repository:
         return set(re.findall(r"^Running stage '(.+)':$", output, flags=re.MULTILINE))
 
     def dvc(self, *arguments: str) -> str:
-        return self._run(sys.executable, "-m", "dvc", *arguments)
+        return checkout.run(self.root, sys.executable, "-m", "dvc", *arguments)
 
     def git_status(self) -> list[str]:
-        return self._run("git", "status", "--porcelain").splitlines()
+        return checkout.run(self.root, "git", "status", "--porcelain").splitlines()
 
     def commit(self) -> None:
-        self._run("git", "add", "--all")
-        name = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-        self._run("git", *name, "commit", "--quiet", "--message", "state")
-
-    def _run(self, *command: str) -> str:
-        unwanted = ("DVC_", "MLFLOW_", "GIT_", "VAELAB_")
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(unwanted)
-        }
-        environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1",
-        }
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        checkout.commit(self.root)
 
 
 def stages(names: set[str], *datasets: str) -> set[str]:
@@ -259,42 +221,10 @@ def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
     assert repository.repro("--glob", "download@*") == {"download@pictures"}
 
 
-STAND_IN = """
-import hashlib, sys
-from pathlib import Path
-import yaml
-
-name, key = Path(sys.argv[0]).stem, sys.argv[1]
-stage = yaml.safe_load(Path("dvc.yaml").read_text().replace("${key}", key))["stages"][name]["do"]
-params = yaml.safe_load(Path("params.yaml").read_text())
-if name == "download":
-    for section in ("model", "objective", "train"):
-        params["datasets"][key].pop(section, None)
-digest = hashlib.sha256()
-for path in stage.get("params", []):
-    value = params
-    for part in path.split("."):
-        value = value[part]
-    digest.update(repr(value).encode())
-for path in stage["deps"]:
-    if not path.startswith("src/"):
-        for file in sorted(Path(path).rglob("*.txt")):
-            digest.update(file.read_bytes())
-for entry in [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]:
-    path = Path(entry if isinstance(entry, str) else next(iter(entry)))
-    path = path if path.suffix else path / "file.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(digest.hexdigest())
-"""
-
-
 def test_the_graph_of_every_kind_of_change(tmp_path: Path) -> None:
-    """The pipeline as dvc.yaml has it, with stand-ins for the scripts, which take seconds each:
-    what they write depends on the settings and the files that dvc.yaml names, and on nothing else.
-    """
+    """The pipeline as dvc.yaml has it, with stand-ins for the scripts, which take seconds each."""
     repository = Repository(tmp_path)
-    for stage in EVERY:
-        (tmp_path / "src" / "stages" / f"{stage}.py").write_text(STAND_IN)
+    checkout.stand_in(tmp_path, EVERY)
     both = ("shapes", "pictures")
     assert repository.repro() == stages(EVERY, *both)
     repository.commit()
