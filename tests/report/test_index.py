@@ -24,6 +24,7 @@ from vaelab.report import index
 from vaelab.report.export import Blob, CannotRun, Precision, net_of
 from vaelab.runtime import tracking
 from vaelab.settings import DatasetSettings, load_settings
+from vaelab.vae.likelihoods import LIKELIHOODS
 from vaelab.vae.model import seed_dir
 
 SMALL = {
@@ -35,7 +36,6 @@ epoch,train_elbo,train_reconstruction,train_kl,beta,val_elbo,val_reconstruction,
 1,-99,98,1,1.0,-12,10,2,17
 2,-9,8,1,1.0,-8,5,3,19.5
 """
-LIKELIHOODS = ("bernoulli", "continuous_bernoulli", "gaussian", "discretized_logistic")
 LOCAL = ("file:", "blob:", "data:")
 
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 from vaelab.metrics.frame import frame, rows
 from vaelab.plotting.style import DPI, WIDTH, save, tile
-from vaelab.settings import ARCHITECTURES
 from vaelab.studies.compare.draw import (
     SHOWN_CLASSES,
     draw_classes,
@@ -25,6 +24,7 @@ from vaelab.studies.compare.draw import (
 )
 from vaelab.vae.pixels import to_uint8
 
+MODELS = ("fc", "conv")
 RNG = np.random.default_rng(0)
 LARGEST = 500_000  # bytes
 
@@ -71,7 +71,7 @@ def test_reconstructions(count: int, side: int, channels: int, tmp_path: Path) -
 @pytest.mark.parametrize("count", [4, 40, 41])
 def test_samples(count: int, tmp_path: Path) -> None:
     images = photographs(count, 32) / 255.0
-    figure = draw_samples({model: {"prior": images, "flow": images} for model in ARCHITECTURES})
+    figure = draw_samples({model: {"prior": images, "flow": images} for model in MODELS})
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["FC: Prior", "Conv: Prior", "FC: Flow", "Conv: Flow"]
     assert_labels_inside(figure)
@@ -102,7 +102,7 @@ def test_errors(models: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("classes", [2, 100])
 def test_classes(classes: int, tmp_path: Path) -> None:
     names = [f"the class that is number {i}" for i in range(classes)]
-    figure = draw_classes(dict.fromkeys(ARCHITECTURES, photographs(classes * 8, 16)), names, 8)
+    figure = draw_classes(dict.fromkeys(MODELS, photographs(classes * 8, 16)), names, 8)
     shown = min(classes, SHOWN_CLASSES)
     fc, conv = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["FC", "Conv"]
@@ -115,10 +115,10 @@ def test_classes(classes: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "side"), [(4, 64), (12, 32)])
 def test_nearest(count: int, side: int, tmp_path: Path) -> None:
-    samples = {model: photographs(count, side) / 255.0 for model in ARCHITECTURES}
-    training = {model: photographs(count, side) for model in ARCHITECTURES}
+    samples = {model: photographs(count, side) / 255.0 for model in MODELS}
+    training = {model: photographs(count, side) for model in MODELS}
     figure = draw_nearest(samples, training)
-    for axes, model in zip(figure.axes, ARCHITECTURES, strict=True):
+    for axes, model in zip(figure.axes, MODELS, strict=True):
         both = np.concatenate([to_uint8(images[model]) for images in (samples, training)])
         sheet = tile(both, count)
         assert np.array_equal(axes.images[0].get_array(), sheet)
@@ -141,7 +141,7 @@ def test_swd(seeds: int, tmp_path: Path) -> None:
             rows(model, {"swd": v, "swd_32": 2 * v, "swd_16": 0.5 * v}, seed=seed, source=source)
             for model, sources in first.items()
             for source, least in sources.items()
-            for seed in (range(seeds) if model in ARCHITECTURES else [None])
+            for seed in (range(seeds) if model in MODELS else [None])
             for v in [least + (seed or 0)]
         )
     )
