@@ -126,6 +126,15 @@ class Repository:
         checkout.commit(self.root)
 
 
+class Clone(Repository):
+    """A colleague's, from git alone."""
+
+    def __init__(self, root: Path, origin: Repository) -> None:
+        self.root = root
+        root.mkdir()
+        checkout.run(root, "git", "clone", "--quiet", str(origin.root), ".")
+
+
 def stages(names: set[str], *datasets: str) -> set[str]:
     return {f"{name}@{dataset}" for name in names for dataset in datasets}
 
@@ -221,15 +230,29 @@ def test_the_pipeline_and_what_a_change_runs_again(tmp_path: Path) -> None:
     assert repository.repro("--glob", "download@*") == {"download@pictures"}
 
 
+def check_a_clone_that_pulls(repository: Repository, folder: Path) -> None:
+    """It has models and pages without a stage's run."""
+    remote, clone = folder / "remote", Clone(folder / "clone", repository)
+    for each in (repository, clone):
+        each.dvc("remote", "add", "--local", "--default", "team", str(remote))
+    repository.dvc("push")
+    clone.dvc("pull")
+    assert (clone.root / "reports/shapes/index.html").is_file()
+    assert (clone.root / "models/shapes/conv/file.txt").is_file()
+    assert clone.repro() == set()
+    assert clone.git_status() == []
+
+
 def test_the_graph_of_every_kind_of_change(tmp_path: Path) -> None:
     """The pipeline as dvc.yaml has it, with stand-ins for the scripts, which take seconds each."""
-    repository = Repository(tmp_path)
-    checkout.stand_in(tmp_path, EVERY)
+    repository = Repository(tmp_path / "repository")
+    checkout.stand_in(repository.root, EVERY)
     both = ("shapes", "pictures")
     assert repository.repro() == stages(EVERY, *both)
     repository.commit()
     assert repository.repro() == set()
     assert repository.git_status() == []
+    check_a_clone_that_pulls(repository, tmp_path)
 
     repository.set_params(model={"latent_dim": 3})
     assert repository.repro() == stages(TRAINING | AFTER_TRAINING, *both)
@@ -263,6 +286,6 @@ def test_the_graph_of_every_kind_of_change(tmp_path: Path) -> None:
         ("nets/toy.py", stages({"train_toy"} | AFTER_TRAINING, "shapes")),
         ("nets/conv.py", stages({"train_fc", "train_conv"} | AFTER_TRAINING, "shapes")),
     ):
-        with (tmp_path / "src" / "vaelab" / code).open("a") as file:
+        with (repository.root / "src" / "vaelab" / code).open("a") as file:
             file.write("# a change\n")
         assert repository.repro("--glob", "*@shapes") == runs, code
