@@ -17,7 +17,7 @@ from vaelab.settings import ARCHITECTURES, load_settings
 from vaelab.studies.compare.measure import CURVES
 from vaelab.vae.model import seed_dir
 
-KEYS = ["elbo", "reconstruction", "kl", "psnr", "swd"]
+KEYS = ["elbo", "kl", "psnr", "swd"]
 HISTORY = (
     "epoch,train_elbo,train_reconstruction,train_kl,beta,"
     "val_elbo,val_reconstruction,val_kl,val_psnr\n"

@@ -23,8 +23,9 @@ from vaelab.vae.model import VAE, WEIGHTS, VAEConfig, seed_dir
 
 log = logging.getLogger("vaelab")
 
-IN_GIT = ("val_elbo", "val_reconstruction", "val_kl", "val_psnr")  # of metrics/D/ARCHITECTURE.json
-LOGGED = (*IN_GIT, "train_elbo", "beta", "learning_rate")  # in MLflow; history.csv has every column
+IN_GIT = ("val_elbo", "val_kl", "val_psnr")  # of metrics/D/ARCHITECTURE.json
+# In MLflow, of every epoch; history.csv has every column.
+LOGGED = (*IN_GIT, "val_reconstruction", "train_elbo", "beta", "learning_rate")
 
 
 def train_architecture(dataset: str, architecture: str) -> None:

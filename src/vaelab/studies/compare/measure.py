@@ -42,7 +42,7 @@ from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 
 CPU = torch.device("cpu")
 DRAWS = ("elbo_samples", "iw_samples", "iw_images", "temperature", "mixture_components")
-HEADLINE = ("elbo", "reconstruction", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
+HEADLINE = ("elbo", "kl", "psnr")  # of metrics/D/compare.json, before the SWD
 CURVES = ("elbo", "kl", "reconstruction", "psnr")  # in the order in which they are drawn
 
 
