@@ -1,6 +1,8 @@
 """FID and KID against numpy and scipy, and what is said where they cannot be measured."""
 
 import pickle
+import socket
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,24 @@ def test_without_torch_fidelity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         result = measure(weights)
         assert not result.groups
         assert result.conditions["reason"].startswith("torch-fidelity is not installed")
+
+
+def test_a_download_that_stalls_or_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In torch-fidelity's place, as urllib reads whatever torch asks it for."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(module, "STALLED", 0.1)
+    kept = tmp_path / "hub" / "checkpoints" / module.PUBLISHED
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"cut")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/weights"
+        monkeypatch.setattr(
+            "torchmetrics.image.fid.NoTrainInceptionV3", lambda **_: urllib.request.urlopen(url)
+        )
+        assert "could not be had (timed out)" in measure(None).conditions["reason"]
+    assert socket.getdefaulttimeout() is None
+    assert not kept.exists()
 
 
 def test_weights_that_cannot_be_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import socket
 import warnings
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -27,6 +28,7 @@ from vaelab.data.arrays import UInt8Array
 from vaelab.runtime.errors import UserError
 
 BATCH = 64
+STALLED = 60.0  # seconds without a byte, after which a download is given up
 FEATURES = 2048  # of the last pooling layer
 FEWEST = 2  # images of a set, for a covariance
 SUBSETS = 100  # over which KID is averaged
@@ -67,7 +69,9 @@ def inception_distances(
     if min(len(reference), *map(len, groups.values())) < FEWEST:
         return not_measured(f"sets of fewer than {FEWEST} images are too small for either")
     name = PUBLISHED if weights is None else check_weights(weights)
+    before = socket.getdefaulttimeout()
     try:
+        socket.setdefaulttimeout(STALLED)  # torch-fidelity's download has no limit of its own
         net = NoTrainInceptionV3(
             name="inception-v3-compat",
             features_list=[str(FEATURES)],
@@ -79,10 +83,13 @@ def inception_distances(
     except (OSError, HTTPException, *UNREADABLE) as error:
         if weights is not None:
             raise _not_inception(weights) from None
+        _forget_what_is_not_whole()
         return not_measured(
             f"the Inception net's weights could not be had ({str(error) or type(error).__name__}); "
             "compare.inception_weights takes a local file of them"
         )
+    finally:
+        socket.setdefaulttimeout(before)
     real = inception_features(net, reference, device)
     features = {key: inception_features(net, images, device) for key, images in groups.items()}
     size = min(SUBSET_SIZE, len(real), *map(len, features.values()))
@@ -90,6 +97,15 @@ def inception_distances(
         feature_distances(real, features, subset_size=size, seed=seed),
         {"reference": len(real), "subset_size": size, "weights": name, "resizing": RESIZING},
     )
+
+
+def _forget_what_is_not_whole() -> None:
+    """torch keeps a download that was cut short, and would take it for whole from then on."""
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / PUBLISHED
+    if kept.is_file():
+        digest = hashlib.sha256(kept.read_bytes()).hexdigest()
+        if not digest.startswith(kept.stem.rpartition("-")[2]):
+            kept.unlink()
 
 
 def feature_distances(
