@@ -11,6 +11,7 @@ from vaelab.runtime.errors import UserError
 from vaelab.settings import ShapesRecipe, load_settings
 
 PICTURES = {"source": "image_folder", "image_size": 32}
+RANGE = {"path": "x", "value_range": [3, 2]}
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
@@ -80,6 +81,7 @@ def test_the_projects_own_file_is_valid() -> None:
         ("datasets.mine", PICTURES, "datasets.mine: needs exactly one of path and url"),
         ("datasets.mine", PICTURES | {"path": ""}, "datasets.mine.path is ''; allowed: the path"),
         ("datasets.mine", PICTURES | {"url": "ftp://a"}, "an address that begins with http"),
+        ("datasets.mine", PICTURES | RANGE, "value_range is [3, 2]; allowed: two numbers, the sma"),
         ("datasets.mine", PICTURES | {"path": "data/mine"}, "data/mine, where this data set is w"),
         ("datasets.mine", PICTURES | {"path": "./data/mine/cats"}, "which DVC empties first; move"),
         ("datasets.downloads", {"source": "mnist"}, "'downloads' cannot be a data set's name"),
@@ -98,6 +100,40 @@ def test_a_mistake_is_one_line(tmp_path: Path, keys: str, value: object, message
     assert message in told
     assert told.startswith(f"{tmp_path}/params.yaml: ")
     assert "more)" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://bob:PW@a/x.zip", "https://PW@a/x.zip", "http://bob:P/W@a/x", "http://b:P@W@a/x"),
+        *("https://a/x?token=PW", "https://a/x?n=1&X-Amz-Signature=PW", "https://a?api_key=PW"),
+        *("https://a/x?sig=PW", "https://${USER}:PW@a/x", "https://a/x?password=PW${NAME}"),
+    ],
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    told = refusal(write(tmp_path, "datasets", "mine", value=PICTURES | {"url": url}))
+    assert "datasets.mine.url is 'http" in told
+    assert "PW" not in told.replace("${", "")
+    assert "P/W" not in told
+    assert "~/.netrc or, with ${NAME} in its place here, into the environment variable" in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "https://a/x.zip",
+            "https://a:8080/b@c/x:y.zip?id=1",
+            "http://[::1]:80/x.zip",
+            "http://a",
+        ),
+        *("https://${USER}:${PW}@a/x", "https://a/x?token=${TOKEN}", "https://${TOKEN}@a/x"),
+        "https://drive.google.com/uc?id=abc&export=download",
+    ],
+)
+def test_addresses(tmp_path: Path, url: str) -> None:
+    path = write(tmp_path, "datasets", "mine", value=PICTURES | {"url": url})
+    assert load_settings(path).datasets["mine"].url == url
 
 
 def test_pictures_beside_the_data_sets_folder_are_right(tmp_path: Path) -> None:

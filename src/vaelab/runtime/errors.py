@@ -9,7 +9,6 @@ IN_ADDRESS = re.compile(r"(://[^\s/@:]*:)([^\s/]*)(?=@)")  # a user and, as grou
 IN_QUERY = re.compile(
     r"([?&][^\s=&]*(?:password|passwd|pwd|token|secret|key|sig)[^\s=&]*=)[^\s&'\"]+", re.IGNORECASE
 )
-
 # Control characters, line ends, and marks that reorder a line.
 UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 

@@ -1,5 +1,6 @@
 """What the sections of params.yaml are made of: strict, frozen models, and the kinds of values."""
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
@@ -15,6 +16,8 @@ from pydantic import (
     WrapValidator,
     model_validator,
 )
+
+from vaelab.runtime.errors import masked
 
 Number = TypeVar("Number", int, float)
 
@@ -47,6 +50,19 @@ def rising(numbers: list[Number]) -> list[Number]:
     return numbers
 
 
+def without_secrets(address: str) -> str:
+    """What params.yaml says gets into dvc.lock, meta.json and MLflow."""
+    bare = re.sub(r"^(https?://):?@", r"\1", re.sub(r"\$\{\w+\}", "", address))
+    if masked(bare) != bare or not re.match(
+        r"https?://(\[[^]@]*\]|[^:@/?#]*)(:\d*)?([/?#]|$)", bare
+    ):
+        raise ValueError(
+            "an address without a password or a key, which belongs into ~/.netrc or, with ${NAME} "
+            "in its place here, into the environment variable NAME"
+        )
+    return address
+
+
 Float = Annotated[float, BeforeValidator(_float_from_text), Field(allow_inf_nan=False)]
 Fraction = Annotated[Float, Field(gt=0, lt=1)]
 ValueRange = Annotated[
@@ -65,8 +81,9 @@ Device = Annotated[
 ]
 Url = Annotated[
     str,
-    Field(pattern=r"^https?://\S+$"),
+    Field(pattern=r"^https?://[^\s\x00-\x1f\x7f]+$"),
     meant("an address that begins with http:// or https://"),
+    AfterValidator(without_secrets),
 ]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), meant("64 of the digits 0-9 and a-f")]
 PicturesPath = Annotated[str, Field(pattern=r"\S"), meant("the path of a folder or an archive")]

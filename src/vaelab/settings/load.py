@@ -225,5 +225,8 @@ def _explain(error: ValidationError, section: str) -> str:
     if isinstance(first["input"], Mapping):  # what is wrong is not one value
         text = ": ".join(filter(None, [key, rule]))
     else:
-        text = f"{key} is {short(first['input'])}; allowed: {rule}"
+        value = first["input"]
+        if isinstance(value, str):  # of an address not even what may be a password
+            value = re.sub(r"(?<=://).+", "…", value)
+        text = f"{key} is {short(value)}; allowed: {rule}"
     return f"{text} (and {len(complaints) - 1} more)" if len(complaints) > 1 else text
