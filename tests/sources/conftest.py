@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vaelab.sources import fetch
+from vaelab.sources import transfer
 
 
 @dataclass
@@ -62,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(416 if beyond else 206 if start else 200)
         self.send_header("Content-Type", page.content_type)
         self.send_header("Content-Length", str(len(body)))
+        if start and not beyond:
+            last, whole = len(page.body) - 1, len(page.body)
+            self.send_header("Content-Range", f"bytes {start}-{last}/{whole}")
         self.end_headers()
         self.wfile.write(body[: page.cuts.pop(0)] if page.cuts else body)
 
@@ -71,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "BACKOFF", 0.0)
+    monkeypatch.setattr(transfer, "BACKOFF", 0.0)
     monkeypatch.setenv("NO_PROXY", "*")
     handler = type("Handler", (Handler,), {})
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from vaelab.runtime.errors import UserError
-from vaelab.sources import fetch as fetch_module
-from vaelab.sources.fetch import downloads_dir, fetch
+from vaelab.sources import transfer
+from vaelab.sources.fetch import Archive, downloads_dir, fetch, fetch_all
 
 BODY = np.random.default_rng(0).bytes(100_000)
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
@@ -61,8 +61,8 @@ def test_what_breaks_is_tried_again_and_resumed(server, target, faults, checksum
 @pytest.mark.parametrize(
     ("faults", "said", "requests"),
     [
-        ({"errors": [500] * 99}, "HTTP 500", fetch_module.ATTEMPTS),
-        ({"cuts": [50_000, 60_000] * 50, "ranges": False}, "", fetch_module.ATTEMPTS),
+        ({"errors": [500] * 99}, "HTTP 500", transfer.ATTEMPTS),
+        ({"cuts": [50_000, 60_000] * 50, "ranges": False}, "", transfer.ATTEMPTS),
         ({"errors": [404]}, "HTTP 404", 1),
     ],
 )
@@ -87,8 +87,6 @@ def test_a_part_that_is_no_beginning_of_the_file(server, target, part):
     target.parent.mkdir(parents=True)
     target.with_name("file.zip.part").write_bytes(part)
     url = server.put("/file.zip", BODY)
-    if len(part) < len(BODY):  # joined, which the checksum tells
-        assert f"expected {MD5}" in refused(url, target, checksum=MD5)
     assert fetch(url, target, checksum=MD5) == MD5
 
 
@@ -102,17 +100,18 @@ def test_hosts_that_do_not_answer(server, target, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/file.zip"
-        assert "fetched: Failed to establish a new connection: [Errno" in refused(url, target)
-    monkeypatch.setattr(fetch_module, "TIMEOUT", 0.05)
+        assert "fetched: the host refuses the connection; put" in refused(url, target)
+    monkeypatch.setattr(transfer, "TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         message = refused(f"http://127.0.0.1:{silent.getsockname()[1]}/file.zip", target)
-    assert "fetched: Read timed out" in message
+    assert "fetched: the host does not answer in time; put" in message
 
     def unknown(*args, **kwargs):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert "fetched: Failed to resolve" in refused("http://data.invalid/file.zip", target)
+    no_network = "fetched: there is no network here, or no host of that name; put"
+    assert no_network in refused("http://data.invalid/file.zip", target)
     assert "http://[bad" in refused("http://[bad/file.zip", target)
 
 
@@ -120,6 +119,10 @@ def test_a_file_placed_by_hand_is_checked_and_kept(target):
     target.parent.mkdir(parents=True)
     target.write_bytes(BODY)
     assert fetch("http://data.invalid/file.zip", target, checksum=MD5) == MD5
+    for data, what in ((b"", "an empty file, "), (b"<html>log in", "a web page, ")):
+        target.write_bytes(data)
+        with pytest.raises(UserError, match=rf"file\.zip is {what}not the file that was asked for"):
+            fetch("http://data.invalid/file.zip", target, checksum=MD5)
     target.write_bytes(b"wrong")
     with pytest.raises(UserError, match=f"file.zip is not .* expected {MD5}, found md5:"):
         fetch("http://data.invalid/file.zip", target, checksum=MD5)
@@ -146,7 +149,7 @@ def test_two_at_once_fetch_once(server, target):
 
 def test_google_drive_goes_through_gdown(target, gdown, monkeypatch):
     def download(url, output, progress, **options):
-        assert options["resume"]
+        assert options["resume"] == (checksum is not None)
         progress(len(BODY), len(BODY))
         Path(output).write_bytes(BODY)
 
@@ -157,8 +160,31 @@ def test_google_drive_goes_through_gdown(target, gdown, monkeypatch):
     monkeypatch.setattr(gdown, "download", quota)
     assert "most often its daily quota" in refused(url, target, checksum=MD5)
     monkeypatch.setattr(gdown, "download", download)
-    assert fetch(url, target, checksum=MD5) == MD5
-    assert target.read_bytes() == BODY
+    for checksum in (MD5, None):  # without one nothing would tell that two files had been joined
+        assert fetch(url, target, checksum=checksum) == (checksum or SHA256)
+        assert target.read_bytes() == BODY
+        target.unlink()
+
+
+def test_all_that_is_wrong_or_missing_is_named_at_once(server, target):
+    names = ["a.zip", "b.zip", "c.txt", "d.txt"]
+    wanted = [Archive(f"{server.url}/{name}", target.parent / name, MD5) for name in names]
+    target.parent.mkdir(parents=True)
+    server.put("/a.zip", BODY)
+    with pytest.raises(UserError) as error:
+        fetch_all(wanted)
+    assert str(error.value).endswith(
+        "/b.zip could not be fetched: HTTP 404 Not Found; put these files there by hand and run "
+        "again (`make demo` needs no network): "
+        + ", ".join(str(target.parent / name) for name in names[1:])
+    )
+    assert (target.parent / "a.zip").read_bytes() == BODY
+    (target.parent / "b.zip").write_bytes(b"<html>log in")
+    (target.parent / "c.txt").mkdir()
+    with pytest.raises(
+        UserError, match=r"b\.zip is a web page, not .*; .*c\.txt cannot be read: Is a"
+    ):
+        fetch_all(wanted)
 
 
 def test_where_archives_are_kept(monkeypatch, tmp_path):

@@ -160,7 +160,7 @@ def test_links_in_a_tar_are_not_followed(workspace):
 def test_a_url(server, workspace):
     path = as_zip(workspace / "p.zip", pictures("cat/{}.png", "dog/{}.png"))
     data = path.read_bytes()
-    url = server.put("/some/p.zip?key=1", data)
+    url = server.put("/some/p.zip?version=1", data)
     digest = hashlib.sha256(data).hexdigest()
     recipe = ImageFolderRecipe(source="image_folder", url=url, sha256=digest, image_size=16)
     source = open_image_folder(recipe)
@@ -169,6 +169,14 @@ def test_a_url(server, workspace):
     other = server.put("/other/p.zip", data + b" ")
     recipe = ImageFolderRecipe(source="image_folder", url=other, image_size=16)
     assert open_image_folder(recipe).archives != source.archives
+    page = server.put("/page.zip", b"<html>log in")
+    recipe = ImageFolderRecipe(source="image_folder", url=page, image_size=16)
+    with pytest.raises(UserError, match="a web page instead of the file; put the file at") as error:
+        open_image_folder(recipe)
+    placed = Path(str(error.value).partition("put the file at ")[2].partition(" by hand")[0])
+    placed.write_bytes(b"<html>log in")
+    with pytest.raises(UserError, match=r"is a web page, neither .*; delete it, and it is fetched"):
+        open_image_folder(recipe)
 
 
 def test_sha256_of_a_local_archive(workspace):

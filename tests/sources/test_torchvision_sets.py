@@ -234,7 +234,10 @@ def test_celeba_without_gdown_and_placed_by_hand(celeba, monkeypatch):
     folder = downloads_dir() / "celeba" / "celeba"
     with pytest.raises(UserError, match=r"gdown, .*, is not installed: make extras; put") as error:
         opened("celeba")
-    assert f"put the file at {folder / 'img_align_celeba.zip'} by hand" in str(error.value)
+    assert str(error.value).endswith(": " + ", ".join(str(folder / name) for name in celeba))
+    (folder / "img_align_celeba.zip").write_bytes(b"<!DOCTYPE html>quota")
+    with pytest.raises(UserError, match=r"img_align_celeba\.zip is a web page, not the file that"):
+        opened("celeba")
     for name, data in celeba.items():
         (folder / name).write_bytes(data)
     assert opened("celeba").train.count == 12

@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -67,7 +67,9 @@ def open_files(path: Path) -> Files:
     if path.is_dir():
         return folder_files(path)
     try:
-        if zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            in_gzip = file.read(2) == b"\x1f\x8b"  # through which a zip's end would show
+        if zipfile.is_zipfile(path) and not in_gzip:
             return zip_files(path)
         if _is_tar(path):
             return tar_files(path)
@@ -75,6 +77,16 @@ def open_files(path: Path) -> Files:
         raise UserError(f"{path} cannot be read: {reason(error)}") from None
     what = f"{what}, " if (what := what_it_is(path)) else ""
     raise UserError(f"{path} is {what}neither a folder nor a zip nor a tar archive")
+
+
+def check_whole(path: Path) -> None:
+    """Raises UserError where the file is no archive or ends too early, which a tar would hide."""
+    open_files(path)
+    with path.open("rb") as file, suppress(tarfile.ReadError):
+        tarfile.open(fileobj=file, mode="r:", tarinfo=_Member).close()  # one that is not compressed
+        file.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
+        if any(file.read()):
+            raise UserError(f"{path} is cut short")
 
 
 def folder_files(path: Path) -> Files:

@@ -3,44 +3,37 @@
     checksum = fetch(url, downloads_dir() / "cifar10" / "cifar-10-python.tar.gz", checksum="md5:…")
 
 A download grows in NAME.part and gets its name when it is whole and right. One that broke off is
-continued only where its checksum is known, which would tell that two versions had been joined.
+continued only where its checksum is known, which tells whether two versions were joined. `${NAME}`
+in an address stands for an environment variable: a key that no file, message or log shows.
 """
 
 from __future__ import annotations
 
+import errno
+import gzip
 import hashlib
 import logging
 import os
 import re
-import textwrap
-import time
+import shutil
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple
 
-import requests
-from tqdm import tqdm
-from urllib3.exceptions import HTTPError
-
+from vaelab.data.files import what_it_is
 from vaelab.runtime import repository
-from vaelab.runtime.errors import UserError
-from vaelab.runtime.progress import bar
+from vaelab.runtime.errors import UserError, masked
+from vaelab.sources.transfer import WEB_PAGE, Refused, from_google_drive, over_http
 
 log = logging.getLogger("vaelab")
 
-ATTEMPTS = 5
-BACKOFF = 1.0  # seconds before the second attempt, doubled before each one after
-TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
-TRY_AGAIN = {408, 416, 429, 500, 502, 503, 504}
-PIECE = 2**18  # bytes
-WEB_PAGE = "the server answered with a web page instead of the file"
 
-
-class _Refused(Exception):
-    """The file is not to be had; the message says why."""
-
-
-class _Broken(_Refused):
-    """The transfer stopped short; another attempt may go on."""
+class Archive(NamedTuple):
+    url: str
+    target: Path
+    checksum: str | None = None  # "md5:…" or "sha256:…"
 
 
 def downloads_dir() -> Path:
@@ -73,131 +66,160 @@ def verified(path: Path, checksum: str | None) -> str:
     """
     found = checksum_of(path, checksum)
     if checksum not in (None, found):
+        what = f"{what}, " if (what := what_it_is(path)) else ""
         raise UserError(
-            f"{path} is not the file that was asked for: expected {checksum}, found {found}; "
+            f"{path} is {what}not the file that was asked for: expected {checksum}, found {found}; "
             "move it away or correct the recipe"
         )
     return found
 
 
-def fetch(url: str, target: Path, *, checksum: str | None = None) -> str:
-    """Have the file at `target`, and give its checksum.
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    checksum: str | None = None,
+    check: Callable[[Path], object] | None = None,
+) -> str:
+    """Have the file at `target`, and give its checksum. As fetch_all.
 
-    checksum: "md5:…" or "sha256:…". A file that is already there is used, and never overwritten
-    or deleted. Links to Google Drive files go through gdown.
-
-    Raises UserError where the file cannot be had, is not the right one, or cannot be written.
+    check: raises UserError where what arrived is not to be kept.
     """
-    if target.exists():
-        return verified(target, checksum)
-    lock = target.with_name(f".{target.name}.lock")
-    try:
-        with repository.held(lock, f"another process fetches {target}"):
+    return fetch_all([Archive(url, target, checksum)], check)[0]
+
+
+def fetch_all(
+    archives: Sequence[Archive], check: Callable[[Path], object] | None = None
+) -> list[str]:
+    """Have all the files, and give their checksums.
+
+    A file that is already there is used, and never overwritten or deleted. Links to Google Drive
+    files go through gdown.
+
+    Raises UserError where one cannot be had, is not the right one, or cannot be written: of the
+    files that are there it names all that are wrong, of the others all that are missing.
+    """
+    found: dict[Path, str] = {}
+    wrong = []
+    for _, target, checksum in archives:
+        try:
             if target.exists():
-                return verified(target, checksum)
-            log.info("fetching %s", url)
-            return _download(url, target, checksum)
-    except _Refused as error:
-        raise UserError(
-            f"{url} could not be fetched: {error}; put the file at {target} by hand and run again "
-            "(`make demo` needs no network)"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from None
+                found[target] = verified(target, checksum)
+        except UserError as error:
+            wrong.append(str(error))
+        except OSError as error:
+            wrong.append(f"{target} cannot be read: {error.strerror or error}")
+    if wrong:
+        raise UserError("; ".join(wrong))
+    for archive in archives:
+        try:
+            if archive.target not in found:
+                found[archive.target] = _have(archive, check)
+        except Refused as error:
+            missing = [str(each.target) for each in archives if not each.target.exists()]
+            many = len(missing) > 1
+            raise UserError(
+                f"{archive.url} could not be fetched: {error}; put "
+                f"{'these files there' if many else 'the file at ' + missing[0]} by hand and run "
+                f"again (`make demo` needs no network){': ' + ', '.join(missing) if many else ''}"
+            ) from None
+        except OSError as error:
+            room = ""
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                room = f"; {shutil.disk_usage(archive.target.parent).free // 10**6:,} MB are free"
+            reason = error.strerror or error
+            raise UserError(f"{archive.target} cannot be written: {reason}{room}") from None
+    return [found[archive.target] for archive in archives]
 
 
-def _download(url: str, target: Path, checksum: str | None) -> str:
+def _have(archive: Archive, check: Callable[[Path], object] | None) -> str:
+    """Waits for another process that fetches it."""
+    target = archive.target
+    lock = target.with_name(f".{target.name}.lock")
+    with repository.held(lock, f"another process fetches {target}"):
+        if target.exists():
+            return verified(target, archive.checksum)
+        log.info("fetching %s", archive.url)
+        return _download(archive, check)
+
+
+def _download(archive: Archive, check: Callable[[Path], object] | None) -> str:
+    """Raises Refused, with nothing left of what is not the file."""
+    url, target, checksum = archive
     part = target.with_name(f"{target.name}.part")
-    if url.startswith("https://drive.google.com/"):
-        _from_google_drive(url, part)
-    else:
-        _over_http(url, part, resume=checksum is not None)
-    found = checksum_of(part, checksum)
-    with part.open("rb") as file:
-        begins = file.read(512).lstrip().lower()
-    if begins.startswith((b"<!doctype html", b"<html")):
+    joined = _transferred(url, part, resume=checksum is not None)
+    if joined and checksum != checksum_of(part, checksum):
+        log.info("%s: two versions were joined; fetching it anew", target.name)
+        _transferred(url, part, resume=False)
+    try:
+        try:
+            found = _right(part, checksum, check)
+        except Refused:
+            if not _unpacked(part):
+                raise
+            found = _right(part, checksum, check)
+    except Refused:
         part.unlink()
-        raise _Refused(WEB_PAGE)
-    if checksum not in (None, found):
-        part.unlink()
-        raise _Refused(f"what arrived has {found}, expected {checksum}")
+        raise
     part.replace(target)
     return found
 
 
-def _over_http(url: str, part: Path, *, resume: bool) -> None:
-    """Bring `part` to its full length, in as many attempts as it takes and ATTEMPTS allows."""
-    for attempt in range(ATTEMPTS):
-        try:
-            return _transfer(url, part, resume=resume)
-        except _Broken as error:
-            if attempt == ATTEMPTS - 1:
-                raise
-            log.info("%s: %s; trying again", part.stem, error)
-            time.sleep(BACKOFF * 2**attempt)
-
-
-def _transfer(url: str, part: Path, *, resume: bool) -> None:
-    """One attempt. Raises _Broken where another is worth it, _Refused where none is."""
-    start = part.stat().st_size if resume and part.exists() else 0
-    headers = {"Accept-Encoding": "identity"}  # the bytes as they are, so that lengths agree
-    if start:
-        headers["Range"] = f"bytes={start}-"
+def _right(part: Path, checksum: str | None, check: Callable[[Path], object] | None) -> str:
+    """The checksum. Raises Refused where it is not the file that was asked for."""
+    if what := what_it_is(part):
+        raise Refused(WEB_PAGE if what == "a web page" else f"what arrived is {what}")
+    found = checksum_of(part, checksum)
+    if checksum not in (None, found):
+        raise Refused(f"what arrived has {found}, expected {checksum}")
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code == 416:  # what is there is not the beginning of the file
-                part.unlink()
-            if not response.ok:
-                kind = _Broken if response.status_code in TRY_AGAIN else _Refused
-                raise kind(f"HTTP {response.status_code} {response.reason}")
-            if response.headers.get("Content-Type", "").startswith("text/html"):
-                raise _Refused(WEB_PAGE)
-            if response.status_code != 206:  # the server begins anew
-                start = 0
-            total = start + int(response.headers.get("Content-Length", 0))
-            with part.open("ab" if start else "wb") as file, _progress(part, total) as moving:
-                moving.update(start)
-                for piece in response.raw.stream(PIECE, decode_content=False):
-                    file.write(piece)
-                    moving.update(len(piece))
-    except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
-        inner = error.args[0] if error.args else error
-        reason = str(getattr(inner, "reason", inner))
-        raise _Broken(_one_line(re.sub(r"^HTTPS?Connection\w*\(.*?\): ", "", reason))) from None
-    except requests.RequestException as error:
-        raise _Refused(_one_line(error)) from None
+        if check:
+            check(part)
+    except UserError as error:
+        reason = str(error).replace(str(part), part.stem)
+        raise Refused(f"what arrived cannot be used: {reason}") from None
+    return found
 
 
-def _from_google_drive(url: str, part: Path) -> None:
-    """gdown finds its way past Drive's page about large files, and resumes by itself."""
+def _unpacked(part: Path) -> bool:
+    """Whether it was in gzip, as some servers send what nobody asked them to pack."""
+    beside = part.with_suffix(".unpacked")
     try:
-        import gdown
-    except ImportError:
-        raise _Refused("gdown, which Google Drive takes, is not installed: make extras") from None
-
-    with _progress(part, 0) as moving:
-
-        def show(done: int, total: int | None) -> None:
-            moving.total = total
-            moving.update(done - moving.n)
-
-        try:
-            gdown.download(
-                url, str(part), quiet=True, resume=True, use_cookies=False,
-                timeout=TIMEOUT, retries=ATTEMPTS, progress=show,
-            )  # fmt: skip
-        except gdown.exceptions.FileURLRetrievalError:
-            raise _Refused(
-                "Google Drive answered with a web page instead of the file, "
-                "which is most often its daily quota for it"
-            ) from None
-        except (gdown.exceptions.DownloadError, requests.RequestException) as error:
-            raise _Refused(_one_line(error)) from None
+        with gzip.open(part) as packed, beside.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        beside.replace(part)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return False
+    finally:
+        beside.unlink(missing_ok=True)
+    return True
 
 
-def _progress(part: Path, total: int) -> tqdm[NoReturn]:
-    return bar(total or None, part.stem, "B")
+def _transferred(url: str, part: Path, *, resume: bool) -> bool:
+    """Raises Refused in words that tell no secret; OSError where there is no room."""
+    filled, secrets = _filled(url)
+    on_drive = filled.startswith("https://drive.google.com/")
+    try:
+        return (from_google_drive if on_drive else over_http)(filled, part, resume=resume)
+    except Refused as error:
+        reason = str(error)
+        for name, value in secrets.items():
+            reason = reason.replace(value, f"${{{name}}}") if value else reason
+        raise Refused(masked(reason)) from None
+    except OSError:
+        if not resume:  # it would start anew
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        raise
 
 
-def _one_line(error: object) -> str:
-    return textwrap.shorten(str(error), 200, placeholder="…")
+def _filled(url: str) -> tuple[str, dict[str, str]]:
+    """The address with the values of its environment variables, and these by name.
+
+    Raises UserError where one is not set.
+    """
+    names = re.findall(r"\$\{(\w+)\}", url)
+    if missing := [name for name in names if name not in os.environ]:
+        raise UserError(f"{url}: the environment variable {missing[0]} is not set")
+    secrets = {name: os.environ[name] for name in names}
+    return re.sub(r"\$\{(\w+)\}", lambda found: secrets[found[1]], url), secrets

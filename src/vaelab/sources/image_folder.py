@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from vaelab.data.arrays import Int64Array, Split, UInt8Array
-from vaelab.data.files import BROKEN, Files, open_files, reason
+from vaelab.data.files import BROKEN, Files, check_whole, open_files, reason
 from vaelab.data.pictures import read_pictures
 from vaelab.runtime import repository
 from vaelab.runtime.errors import UserError, printable
@@ -52,7 +52,11 @@ Parts = tuple[str, ...]
 def open_image_folder(recipe: ImageFolderRecipe) -> Source:
     """Raises UserError where there is nothing to read, or too little."""
     path, archives = _locate(recipe)
-    files = open_files(path)
+    try:
+        files = open_files(path)
+    except UserError as error:
+        anew = "; delete it, and it is fetched anew" if recipe.url else ""
+        raise UserError(f"{error}{anew}") from None
     pictures = {name: parts for name in files.names if (parts := _picture_parts(name))}
     ignored = {PurePosixPath(name).suffix.lower() for name in files.names} - SUFFIXES - {""}
     if len(pictures) < FEWEST:
@@ -94,7 +98,9 @@ def _locate(recipe: ImageFolderRecipe) -> tuple[Path, dict[str, str]]:
         name = recipe.url.partition("?")[0].rpartition("/")[2].strip(".") or "archive"
         address = hashlib.sha256(recipe.url.encode()).hexdigest()[:8]
         path = downloads_dir() / "image_folder" / address / name
-        return path, {name: fetch(recipe.url, path, checksum=checksum)}
+        return path, {
+            printable(name): fetch(recipe.url, path, checksum=checksum, check=check_whole)
+        }
     assert recipe.path is not None
     path = repository.root() / expanded(recipe.path)
     if path.is_dir():
@@ -102,8 +108,9 @@ def _locate(recipe: ImageFolderRecipe) -> tuple[Path, dict[str, str]]:
             raise UserError(f"{path} is a folder; sha256 is for an archive: leave it out")
         return path, {}
     if not path.is_file():
-        raise UserError(f"{path} does not exist; correct `path` in params.yaml")
-    return path, {path.name: verified(path, checksum)}
+        what = "is neither a folder nor a file" if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}; correct `path` in params.yaml")
+    return path, {printable(path.name): verified(path, checksum)}
 
 
 def _visible(name: str) -> Parts:

@@ -19,14 +19,14 @@ from vaelab.data.arrays import Int64Array, Split, UInt8Array
 from vaelab.data.files import zip_files
 from vaelab.data.pictures import Channels, read_pictures, to_array
 from vaelab.settings import TorchvisionRecipe
-from vaelab.sources.fetch import downloads_dir, fetch
+from vaelab.sources.fetch import Archive, downloads_dir, fetch_all
 from vaelab.sources.source import Part, Source
 
 CELEBA_SIZE = 64  # where the recipe names none: as published, the pictures are 178×218
 CELEBA_CROP = 148  # of 178×218 pixels: the face, without much of what is around it
 CELEBA_ATTRIBUTE = "Smiling"
 
-Archive = tuple[str, str, str]  # address, MD5, path below the set's folder of downloads
+Published = tuple[str, str, str]  # address, MD5, path below the set's folder of downloads
 
 
 class Opened(NamedTuple):
@@ -39,7 +39,7 @@ class Set(NamedTuple):
     """How one of torchvision's classes is fetched and read."""
 
     dataset: Any
-    archives: Callable[[Any], list[Archive]]
+    archives: Callable[[Any], list[Published]]
     open: Callable[[Any, Path, bool, int | None], Opened]  # class, folder, is train?, image_size
 
 
@@ -47,10 +47,12 @@ def open_torchvision_set(recipe: TorchvisionRecipe) -> Source:
     """Raises UserError where an archive cannot be fetched."""
     chosen = SETS[recipe.source]
     root = downloads_dir() / recipe.source
-    checksums = {
-        Path(path).name: fetch(url, root / path, checksum=f"md5:{md5}")
+    archives = [
+        Archive(url, root / path, f"md5:{md5}")
         for url, md5, path in chosen.archives(chosen.dataset)
-    }
+    ]
+    names = [archive.target.name for archive in archives]
+    checksums = dict(zip(names, fetch_all(archives), strict=True))
     with FileLock(root / ".unpacking.lock"):
         train, test = (
             chosen.open(chosen.dataset, root, is_train, recipe.image_size)
@@ -128,21 +130,21 @@ def _celeba(dataset: Any, root: Path, train: bool, size: int | None) -> Opened:
     return Opened(Part(len(names), read), [f"not {label}", label], attribute_names)
 
 
-def _cifar_archives(dataset: Any) -> list[Archive]:
+def _cifar_archives(dataset: Any) -> list[Published]:
     return [(dataset.url, dataset.tgz_md5, dataset.filename)]
 
 
-def _mnist_archives(dataset: Any) -> list[Archive]:
+def _mnist_archives(dataset: Any) -> list[Published]:
     folder = f"{dataset.__name__}/raw"
     return [(dataset.mirrors[0] + file, md5, f"{folder}/{file}") for file, md5 in dataset.resources]
 
 
-def _svhn_archives(dataset: Any) -> list[Archive]:
+def _svhn_archives(dataset: Any) -> list[Published]:
     files = (dataset.split_list[split] for split in ("train", "test"))
     return [(url, md5, file) for url, file, md5 in files]
 
 
-def _celeba_archives(dataset: Any) -> list[Archive]:
+def _celeba_archives(dataset: Any) -> list[Published]:
     drive, folder = "https://drive.google.com/uc?id=", dataset.base_folder
     return [(drive + key, md5, f"{folder}/{file}") for key, md5, file in dataset.file_list]
 
