@@ -85,6 +85,57 @@ def test_a_split_of_fewer_than_two_images_is_refused(monkeypatch, readable):
     assert not Path("data/set/meta.json").exists()
 
 
+@pytest.fixture
+def prepared_folder(workspace):
+    """A function that prepares pictures 0 to 59, each of the grey of its number, some broken."""
+    (workspace / "p").mkdir()
+
+    def numbers(broken, **options):
+        for i in range(60):
+            file = workspace / "p" / f"{i:02}.png"
+            Image.new("L", (16, 16), i).save(file)
+            if i in broken:
+                file.write_bytes(file.read_bytes()[:40])
+        fields = {"path": str(workspace / "p"), "image_size": 16, "channels": 1} | options
+        prepare(settings(ImageFolderRecipe(source="image_folder", **fields)))
+        arrays = ImageArrays.open(Path("data/set"))
+        return {name: getattr(arrays, name).images[:, 0, 0, 0].tolist() for name in SPLITS}
+
+    return numbers
+
+
+def test_splits_are_drawn_from_what_can_be_read(prepared_folder):
+    whole = prepared_folder([])
+    assert [len(whole[name]) for name in SPLITS] == [49, 5, 6]
+    broken = [*whole["test"][1:], *whole["val"][:4], *whole["train"][:9]]
+    splits = prepared_folder(broken)
+    assert [len(splits[name]) for name in SPLITS] == [34, 4, 4]
+    assert {i for split in splits.values() for i in split} == set(range(60)) - set(broken)
+    assert splits["test"][0] == whole["test"][0]
+    assert splits["train"] == sorted(splits["train"])
+    assert prepared_folder(broken) == splits
+    limited = prepared_folder(broken, limit=12)
+    assert min(len(split) for split in limited.values()) >= 2
+
+
+def test_one_broken_picture_of_a_small_set(prepared_folder, workspace):
+    for broken in range(60):
+        if broken % 7 == 0:
+            splits = prepared_folder([broken], test_fraction=0.03, val_fraction=0.03)
+            assert [len(splits[name]) for name in SPLITS] == [55, 2, 2]
+
+
+def test_a_test_part_that_was_given_stays_as_it_is(workspace):
+    for part in ("train", "test"):
+        (workspace / "p" / part).mkdir(parents=True)
+        for i in range(20):
+            Image.new("L", (16, 16), i).save(workspace / "p" / part / f"{i:02}.png")
+    for i in range(18):
+        (workspace / "p" / "test" / f"{i:02}.png").write_bytes(b"?")
+    recipe = ImageFolderRecipe(source="image_folder", path=str(workspace / "p"), image_size=16)
+    assert prepare(settings(recipe)).counts == {"train": 18, "val": 2, "test": 2}
+
+
 def test_shapes_on_disk():
     recipe = ShapesRecipe(source="shapes", count=200, image_size=16)
     meta = prepare(settings(recipe))

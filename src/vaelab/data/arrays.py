@@ -28,6 +28,8 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 SUFFIXES = {"images": "", "labels": "_labels", "factors": "_factors", "attributes": "_attributes"}
 
+ROWS = 64  # moved at once
+
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
@@ -52,6 +54,30 @@ class Split:
         factors = None if self.factors is None else self.factors[index]
         attributes = None if self.attributes is None else self.attributes[index]
         return Split(self.images[index], self.labels[index], factors, attributes)
+
+    def joined(self, other: Split) -> Split:
+        """All of both; `other` has the same fields."""
+        both = {
+            field: np.concatenate([array, getattr(other, field)])
+            for field in SUFFIXES
+            if (array := getattr(self, field)) is not None
+        }
+        return Split(**both)
+
+    def without(self, rows: Int64Array) -> Split:
+        """All but some rows; the images stay in their memory, so `self` is not to be used again."""
+        kept = np.delete(np.arange(len(self)), rows)
+        factors = None if self.factors is None else self.factors[kept]
+        attributes = None if self.attributes is None else self.attributes[kept]
+        return Split(closed_up(self.images, kept), self.labels[kept], factors, attributes)
+
+
+def closed_up(images: UInt8Array, kept: Int64Array) -> UInt8Array:
+    """`images[kept]`, kept rising, in the memory of `images`, which is written over."""
+    for start in range(0, len(kept) if len(kept) < len(images) else 0, ROWS):
+        some = kept[start : start + ROWS]
+        images[start : start + len(some)] = images[some]
+    return images[: len(kept)]
 
 
 class Meta(BaseModel):

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vaelab.data import files as stored
-from vaelab.data.arrays import Int64Array, UInt8Array
+from vaelab.data.arrays import Int64Array, UInt8Array, closed_up
 from vaelab.data.files import Files, Reader
 from vaelab.data.levels import Levels, ValueRange
 from vaelab.runtime.errors import UserError
@@ -86,7 +86,7 @@ def read_pictures(
     for doubt in levels.doubts():
         log.warning("%s", doubt)
     kept = np.array([index for index in range(len(names)) if index not in broken], np.int64)
-    return _closed_up(images, kept), kept
+    return closed_up(images, kept), kept
 
 
 def _batches(
@@ -104,14 +104,6 @@ def _batches(
             yield batch
             batch = {}
     yield batch
-
-
-def _closed_up(images: UInt8Array, kept: Int64Array) -> UInt8Array:
-    """`images[kept]`, without a second array of that size."""
-    for start in range(0, len(kept) if len(kept) < len(images) else 0, BATCH):
-        some = kept[start : start + BATCH]
-        images[start : start + len(some)] = images[some]
-    return images[: len(kept)]
 
 
 @contextmanager

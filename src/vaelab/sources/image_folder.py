@@ -67,7 +67,7 @@ def open_image_folder(recipe: ImageFolderRecipe) -> Source:
             "add some, or correct the path; "
             f"read are {' '.join(sorted(SUFFIXES))}"
         )
-    train, test = _split(_without_wrapper(pictures), recipe)
+    train, test, drawn = _split(_without_wrapper(pictures), recipe)
     class_names = sorted(set(train.values()) | set(test.values()))
     attribute_names, attributes = _attributes(path, files, {*train, *test})
 
@@ -87,7 +87,12 @@ def open_image_folder(recipe: ImageFolderRecipe) -> Source:
         return Part(len(names), read)
 
     return Source(
-        part(train), part(test), class_names, archives=archives, attribute_names=attribute_names
+        part(train),
+        part(test),
+        class_names,
+        archives=archives,
+        attribute_names=attribute_names,
+        test_is_drawn=drawn,
     )
 
 
@@ -136,11 +141,12 @@ def _without_wrapper(pictures: dict[str, Parts]) -> dict[str, Parts]:
 
 def _split(
     pictures: dict[str, Parts], recipe: ImageFolderRecipe
-) -> tuple[dict[str, str], dict[str, str]]:
-    """The train and the test part, each as name -> class."""
+) -> tuple[dict[str, str], dict[str, str], bool]:
+    """The train and the test part, each as name -> class; and whether test had to be drawn."""
     top = {name: parts[0].lower() for name, parts in pictures.items() if len(parts) > 1}
     given = {name for name, folder in top.items() if folder in TRAIN | TEST}
-    if TRAIN & set(top.values()) and TEST & set(top.values()):
+    is_given = bool(TRAIN & set(top.values()) and TEST & set(top.values()))
+    if is_given:
         if len(given) < len(pictures):
             log.warning("%d pictures outside train/ and test/ ignored", len(pictures) - len(given))
         classes = {name: _class(pictures[name][1:]) for name in given}
@@ -155,6 +161,7 @@ def _split(
     return (
         {name: label for name, label in classes.items() if name not in test},
         {name: label for name, label in classes.items() if name in test},
+        not is_given,
     )
 
 

@@ -1,7 +1,8 @@
 """A recipe -> the data set's arrays on disk.
 
 Every source gives a train and a test part; here, and nowhere else, `limit` is applied and the
-validation split is held out of train. Only the images that were chosen are read.
+validation split is held out of train. Only the images that were chosen are read, and the splits are
+drawn from those that can be.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def prepare(settings: DatasetSettings) -> Meta:
         "val": source.train.read(np.sort(chosen[:val_count])),
         "test": source.test.read(np.sort(test)),
     }
+    if sum(map(len, splits.values())) < len(chosen) + len(test):
+        _make_good(splits, recipe, source.test_is_drawn)
     for name, split in splits.items():
         if len(split) < FEWEST_IN_SPLIT:
             knobs = ("count", "limit", "val_fraction", "test_fraction")
@@ -53,6 +56,25 @@ def prepare(settings: DatasetSettings) -> Meta:
         attribute_names=source.attribute_names,
         split_seed=recipe.seed,
     )
+
+
+def _make_good(splits: dict[SplitName, Split], recipe: Recipe, test_is_drawn: bool) -> None:
+    """Held-out splits that lost unreadable images get others of train: their share of what is left.
+
+    Changes `splits`. A test split that was given stays as it is.
+    """
+    train = splits["train"]
+    shares: dict[SplitName, float] = {"val": recipe.val_fraction}
+    if test_is_drawn and not isinstance(recipe, TorchvisionRecipe):
+        shares = {"test": recipe.test_fraction, **shares}
+    for name, share in shares.items():
+        there = splits[name]
+        left = len(train) + len(there) + (len(splits["val"]) if name == "test" else 0)
+        lacking = max(0, held_out(left, share) - len(there))
+        moved = np.sort(shuffled(len(train), recipe.seed, f"{name}, made good")[:lacking])
+        splits[name] = there.joined(train[moved])
+        train = train.without(moved)
+    splits["train"] = train
 
 
 def open_source(recipe: Recipe) -> Source:

@@ -33,6 +33,7 @@ class Source:
     factor_names: list[str] = field(default_factory=list)
     archives: dict[str, str] = field(default_factory=dict)  # file name -> checksum
     attribute_names: list[str] = field(default_factory=list)
+    test_is_drawn: bool = False  # of the same images as train, by the recipe's `test_fraction`
 
 
 def shuffled(count: int, seed: int, purpose: str) -> Int64Array:
