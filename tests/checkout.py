@@ -17,6 +17,7 @@ import quick
 PROJECT = Path(__file__).parents[1]
 PIPELINE = ("src", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 UNWANTED = ("DVC_", "MLFLOW_", "GIT_", "VAELAB_")  # variables that steer what is started
+QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
 USER = {
     f"GIT_{who}_{what}": text
     for who in ("AUTHOR", "COMMITTER")
@@ -96,19 +97,19 @@ def commit(root: Path) -> None:
     run(root, "git", "commit", "--quiet", "--message", "state")
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """Of a command: this Python first, one thread, no telemetry, a user for git."""
+    kept = {key: text for key, text in os.environ.items() if not key.startswith(UNWANTED)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return kept | {"PATH": path} | QUIET | USER | variables
+
+
 def run(root: Path, *command: str, **variables: str) -> str:
     """What it writes to stdout; it has to end well. variables: of its environment."""
-    environment = {key: text for key, text in os.environ.items() if not key.startswith(UNWANTED)}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-        **USER,
-        **variables,
-    }
     done = subprocess.run(
         command,
         cwd=root,
-        env=environment,
+        env=environment(**variables),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
