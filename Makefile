@@ -62,8 +62,8 @@ sweep: $(INSTALLED)  ## FC and Conv at 8 to 256 latent dimensions; SWEEP='cifar1
 lock: | $(BIN)/python  ## requirements.lock anew, after a change of pyproject.toml
 	$(BIN)/python scripts/lock.py
 
-extras: $(INSTALLED)  ## install what CelebA's download and FID need
-	$(INSTALL) '.[celeba,fid]'
+extras: $(INSTALLED)  ## install what CelebA's download, FID and PostgreSQL need
+	$(INSTALL) '.[celeba,fid,postgres]'
 
 clean:  ## remove what the stages and tools wrote; keeps .venv, data/downloads, pictures in data/
 	rm -rf .vaelab $(dir $(wildcard data/*/meta.json))
