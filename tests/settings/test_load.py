@@ -136,6 +136,18 @@ def test_addresses(tmp_path: Path, url: str) -> None:
     assert load_settings(path).datasets["mine"].url == url
 
 
+@pytest.mark.parametrize(
+    "text", ["010", "1:30", "1_0", "0x10", "0b11", "0o10", "1:30.5", "2020-01-02"]
+)
+@pytest.mark.parametrize("line", ["epochs: 10", "learning_rate: 0.005", "threads: auto"])
+def test_a_number_that_yaml_versions_read_differently_is_refused_as_its_text(
+    tmp_path: Path, line: str, text: str
+) -> None:
+    key = line.partition(":")[0]
+    told = refusal(edited(tmp_path, line, f"{key}: {text}"))
+    assert f"train.{key} is '{text}'; allowed: " in told
+
+
 def test_pictures_beside_the_data_sets_folder_are_right(tmp_path: Path) -> None:
     path = write(tmp_path, "datasets", "mine", value=PICTURES | {"path": "data/mine_too"})
     assert "mine" in load_settings(path).datasets

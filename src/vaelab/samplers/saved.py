@@ -13,11 +13,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from vaelab.nets.saved import first_seed
 from vaelab.runtime.errors import UserError
+from vaelab.runtime.files import write_whole
 from vaelab.samplers.flow import Flow, FlowRecipe, VelocityNet, Whitening
 from vaelab.samplers.gaussians import ClassGaussians, Mixture, Prior, Sampler
 from vaelab.settings import DatasetSettings
@@ -30,11 +32,10 @@ def file_of(folder: Path, name: str) -> Path:
 
 def save(samplers: Mapping[str, Sampler], folder: Path) -> None:
     """samplers: name, such as mixture -> sampler; folder: samplers/D/ARCHITECTURE/seed_N."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, sampler in samplers.items():
         if tensors := _tensors(sampler):
             whole = {key: value.cpu().contiguous() for key, value in tensors.items()}
-            save_file(whole, file_of(folder, name))
+            write_whole(file_of(folder, name), to_bytes(whole))
 
 
 def load(folder: Path, name: str, latent_dim: int | None = None) -> Sampler:

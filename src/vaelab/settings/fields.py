@@ -36,11 +36,9 @@ def meant(allowed: str) -> WrapValidator:
 
 def _float_from_text(value: object) -> object:
     """YAML 1.1, which PyYAML reads, takes 1e-3 for text; DVC, on YAML 1.2, for a number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
+    exponent = r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+"
+    if isinstance(value, str) and re.fullmatch(exponent, value, re.IGNORECASE):
+        return float(value)
     return value
 
 

@@ -178,8 +178,20 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-# No setting is a date: as text, it is named by the message that refuses it.
+def _number(loader: _Loader, node: yaml.ScalarNode) -> object:
+    text = node.value
+    if re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", text):
+        return int(text)
+    if ":" in text or "_" in text or node.tag.endswith(":int"):
+        return text
+    return loader.construct_yaml_float(node)
+
+
+# As YAML 1.2, by which DVC reads the same file: 010 is no 8, 1:30 no 90 and 1_000 no 1000. Such an
+# integer stays a text, as a date does, which the message that refuses it names.
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
 def load_settings(path: str | Path = "params.yaml") -> Settings:

@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from vaelab.runtime.files import write_whole
 from vaelab.settings import LikelihoodName, ModelSettings, PosteriorName
 from vaelab.vae.likelihoods import Likelihood, build_likelihood
 
@@ -138,7 +139,7 @@ class VAE(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and config.json."""
-        folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
-        (folder / CONFIG).write_text(json.dumps(self.config.model_dump(), indent=2) + "\n")
+        write_whole(folder / WEIGHTS, save(weights))
+        config = json.dumps(self.config.model_dump(), indent=2) + "\n"
+        write_whole(folder / CONFIG, config.encode())
