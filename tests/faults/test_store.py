@@ -11,14 +11,21 @@ from collections.abc import Callable
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 import sqlalchemy
 from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from toys import PARAMS, toy_meta
 
 from vaelab.runtime import tracking
 from vaelab.runtime.errors import UserError
-from vaelab.runtime.tracking import store
+from vaelab.runtime.tracking import outbox, store
+from vaelab.runtime.tracking import runs as runs_module
+from vaelab.settings import DatasetSettings, load_settings
 
 STOPS = 3  # of a store's making, evenly over its statements
 
@@ -168,3 +175,154 @@ def test_a_relative_database_is_the_repositorys_wherever_a_stage_runs(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     monkeypatch.chdir(tmp_path_factory.mktemp("temporary"))
     assert tracking.uri() == f"sqlite:///{root / 'mlflow.db'}"
+
+
+# --- in the middle -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(root: Path, born: tuple[Path, int]) -> DatasetSettings:
+    """With an empty store at the root."""
+    (root / "mlflow.db").write_bytes(born[0].read_bytes())
+    return load_settings(PARAMS).of("shapes")
+
+
+def runs() -> list[MlflowRun]:
+    client = MlflowClient(tracking.uri())
+    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+
+
+class Gone:
+    """What a client's `log_batch` is while its store is gone."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.gone, self._log = True, MlflowClient.log_batch
+        patch.setattr(MlflowClient, "log_batch", lambda *args, **values: self(*args, **values))
+        patch.setattr(outbox, "AGAIN", 0.01)
+        patch.setattr(outbox, "PATIENCE", 0.2)
+
+    def __call__(self, client: MlflowClient, run_id: str, **values: Any) -> None:
+        if self.gone and "metrics" in values:
+            raise MlflowException("API request to http://bob:S3cretPw@127.0.0.1:1 failed")
+        self._log(client, run_id, **values)
+
+
+@pytest.mark.parametrize("back", ["in the middle", "after the end", "never for this run"])
+def test_a_store_that_goes_away_stops_no_stage_and_loses_nothing(
+    back: str,
+    root: Path,
+    settings: DatasetSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store_is = Gone(monkeypatch)
+    (root / "history.csv").write_text("epoch\n1\n")
+    with tracking.run("train_fc", settings, toy_meta(), name="fc") as run:
+        for epoch in (1, 2, 3):
+            run.log_metrics({"val_elbo": -1.0 * epoch}, epoch, epoch)
+            while "the stage goes on" not in caplog.text:
+                time.sleep(0.01)
+            store_is.gone = back != "in the middle"
+        run.log_image("samples", np.zeros((4, 4, 3), np.uint8), 3)
+        run.log_artifact(root / "history.csv")
+    client = MlflowClient(tracking.uri())
+    store_is.gone = False
+    if back == "never for this run":
+        client.delete_run(run.id)
+    (root / "history.csv").write_text("of a later run")
+    with tracking.run("compare", settings, toy_meta(), name="another"):
+        pass
+    assert len([each for each in caplog.messages if "the stage goes on" in each]) == 1
+    assert "S3cretPw" not in caplog.text
+    assert not list((root / ".vaelab" / "runs").glob("*/*"))  # not even its lock
+    if back == "never for this run":
+        return
+    history = client.get_metric_history(run.id, "val_elbo")
+    assert [(point.step, point.value) for point in history] == [(1, -1.0), (2, -2.0), (3, -3.0)]
+    assert client.get_run(run.id).info.status == "FINISHED"
+    assert {each.path for each in client.list_artifacts(run.id)} == {"history.csv", "images"}
+    place = root / "mlartifacts" / "shapes" / run.id / "artifacts" / "history.csv"
+    assert place.read_text() == "epoch\n1\n"
+
+
+def test_what_the_store_will_never_take_is_left_out(
+    root: Path, settings: DatasetSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tracking.run("train_fc", settings, toy_meta(), name="fc") as run:
+        MlflowClient(tracking.uri()).delete_run(run.id)
+        run.log_metrics({"val_elbo": -1.0})
+    assert "does not take its metrics" in caplog.text
+    assert not list((root / ".vaelab" / "runs").glob("*/*"))
+
+
+def killed_in(moment: str, settings: DatasetSettings, token: str) -> Callable[[], None]:
+    """A stage's process that a signal ends at some moment of its run."""
+
+    def die(*_: object, **__: object) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    def stage() -> None:
+        if moment != "the middle":
+            setattr(MlflowClient, moment, die)
+        with tracking.run("train_fc", settings, toy_meta(), name="fc", token=token) as run:
+            run.log_metrics({"val_elbo": -1.0}, 1, 1)
+            die()
+
+    return stage
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_killed_stage_leaves_no_run_that_runs_for_ever(
+    root: Path, settings: DatasetSettings, goes_on: bool
+) -> None:
+    """Wherever it was; training goes on in the run that it had."""
+    token = "a" * 32
+    for moment in ("create_run", "log_batch", "log_inputs", "the middle", "set_terminated"):
+        assert forked(killed_in(moment, settings, token)) == -signal.SIGKILL
+    assert [each.info.status for each in runs()] == ["RUNNING"]
+    name, token = ("fc", token) if goes_on else ("compare", "b" * 32)
+    with tracking.run("train_fc", settings, toy_meta(), name=name, token=token) as run:
+        found = {each.info.run_name: each.info.status for each in runs()}
+        assert found == {"fc": "RUNNING"} if goes_on else {"fc": "KILLED", "compare": "RUNNING"}
+        run.log_metrics({"val_elbo": -1.0}, 1, 1)
+    assert len(runs()) == (1 if goes_on else 2)
+    assert MlflowClient(tracking.uri()).get_run(run.id).info.status == "FINISHED"
+    assert not list((root / ".vaelab" / "runs").glob("*/*"))
+
+
+def test_the_run_of_a_living_process_is_left_alone(root: Path, settings: DatasetSettings) -> None:
+    with tracking.run("train_fc", settings, toy_meta(), name="fc") as living:
+        with tracking.run("train_conv", settings, toy_meta(), name="conv"):
+            pass
+        assert MlflowClient(tracking.uri()).get_run(living.id).info.status == "RUNNING"
+
+
+def test_a_ctrl_c_waits_for_the_call_and_ends_the_run(
+    root: Path, settings: DatasetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come while MLflow writes; and no server that hangs holds it up."""
+    create = MlflowClient.create_run
+
+    def interrupted(*args: Any, **values: Any) -> MlflowRun:
+        signal.raise_signal(signal.SIGINT)
+        return create(*args, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_run", interrupted)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            tracking.run("train_fc", settings, toy_meta(), name="fc"),
+        ):
+            pass
+    with pytest.raises(KeyboardInterrupt), tracking.run("compare", settings, toy_meta(), name="x"):
+        signal.raise_signal(signal.SIGINT)
+    assert {each.info.run_name: each.info.status for each in runs()} == {
+        "fc": "KILLED",
+        "x": "KILLED",
+    }
+
+    monkeypatch.setattr(runs_module, "GRACE", 0.2)
+    monkeypatch.setattr(MlflowClient, "set_terminated", lambda *_: time.sleep(300))
+    with pytest.raises(KeyboardInterrupt), tracking.run("compare", settings, toy_meta(), name="y"):
+        signal.raise_signal(signal.SIGINT)

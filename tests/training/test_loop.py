@@ -108,6 +108,28 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert [epoch.number for epoch in seen] == list(range(1, TRAIN.epochs + 1))
 
 
+def test_a_checkpoint_that_does_not_fit_is_set_aside(
+    images: ImageArrays, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, _ = run(images, tmp_path / "whole")
+    state = Checkpoint(tmp_path / "whole").load()
+    assert state is not None
+    other = build("conv", latent_dim=6).state_dict()
+    misfits: list[dict[str, Any]] = [
+        {key: value for key, value in state.items() if key != lost} for lost in state
+    ]
+    misfits += [state | {"vae": other}, state | {"optimisers": []}]
+    misfits += [state | {"epochs": [{"row": 1}]}, state | {"threads": "two"}]
+    for number, misfit in enumerate(misfits):
+        folder = tmp_path / str(number)
+        Checkpoint(folder).save(misfit)
+        caplog.clear()
+        again, seen = run(images, folder)
+        assert len([each for each in caplog.messages if "does not fit" in each]) == 1
+        assert len(seen) == TRAIN.epochs
+        assert_same_weights(whole.vae, again.vae)
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
     images: ImageArrays, tmp_path: Path
 ) -> None:

@@ -74,7 +74,7 @@ def test_killed_at_four_moments(tmp_path: Path) -> None:
     shutil.copytree(whole, cut)
     assert start("train_conv", whole).wait() == 0
 
-    stop(cut, "run_id", signal.SIGKILL)  # before the first epoch's end
+    stop(cut, "token", signal.SIGKILL)  # before the first epoch's end
     stop(cut, "epoch 1/", signal.SIGKILL)
     stop(cut, "epoch 4/", signal.SIGTERM)
     stop(cut, "epoch 9/", signal.SIGKILL)

@@ -8,59 +8,123 @@ result: other settings, data, code or versions never meet it. It goes when the s
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import logging
 import os
+import re
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from vaelab.runtime import repository
+from vaelab.runtime.errors import lacks_memory
+from vaelab.runtime.files import write_whole
 
 PACKAGES = [["data"], ["nets"], ["training"], ["vae"]]  # whose code decides the weights
+SEAL = hashlib.sha256().digest_size  # bytes behind the state that tell whether it has changed
+UNREADABLE = (OSError, UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, LookupError)
+
+log = logging.getLogger("vaelab")
 
 
 class Checkpoint:
-    """The state of one training run at the end of its last whole epoch."""
+    """The state of one training run at the end of its last whole epoch.
+
+    token: 32 hexadecimal digits, the same for every process that goes on with the run.
+    What cannot be read is set aside, and training starts anew.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._state = folder / "state.pt"
-        self._run_id = folder / "run_id"
+        self._found: dict[str, Any] | None = None
+        if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+            self.set_aside("is no folder that can be written")
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove(self._beside)
+        try:
+            self._found = self._read()
+        except UNREADABLE as error:
+            if lacks_memory(error):
+                raise
+            self.set_aside("is damaged")
+        self.token = self._known_token()
 
     @property
-    def run_id(self) -> str | None:
-        """The MLflow run of the process that was stopped; None where there was none."""
-        return (self._run_id.exists() and self._run_id.read_text()) or None
-
-    @run_id.setter
-    def run_id(self, run_id: str) -> None:
-        beside = self._run_id.with_suffix(".part")
-        beside.write_text(run_id)
-        beside.replace(self._run_id)
+    def _beside(self) -> Path:
+        return self._state.with_suffix(".part")
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Tensors, numbers, texts and containers of them; whole or not at all."""
-        beside = self._state.with_suffix(".part")
-        with beside.open("wb") as file:
-            torch.save(dict(state), file)
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        with self._beside.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self._state)
+        self._beside.replace(self._state)
 
     def load(self) -> dict[str, Any] | None:
-        """None where no epoch was finished."""
-        if not self._state.exists():
-            return None
-        state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
-        return state
+        """What was found when the checkpoint was opened; None where no epoch was finished."""
+        found, self._found = self._found, None
+        return found
+
+    def set_aside(self, fault: str) -> None:
+        """Keep what is there under another name, and begin with nothing."""
+        aside = self._folder.with_suffix(".damaged")
+        _remove(aside)
+        self._folder.rename(aside)
+        self._folder.mkdir()
+        log.warning(
+            "the checkpoint %s %s; it is kept as %s, and training starts anew",
+            self._state,
+            fault,
+            aside.name,
+        )
 
     def discard(self) -> None:
         shutil.rmtree(self._folder)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            sealed = memoryview(self._state.read_bytes())
+        except FileNotFoundError:
+            return None
+        body, seal = sealed[:-SEAL], sealed[-SEAL:]
+        if hashlib.sha256(body).digest() != seal:
+            raise ValueError
+        return dict(torch.load(io.BytesIO(body), map_location="cpu", weights_only=True))
+
+    def _known_token(self) -> str:
+        file = self._folder / "token"
+        try:
+            known = file.read_text()
+            if re.fullmatch(r"[0-9a-f]{32}", known):
+                return known
+            raise ValueError
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError):
+            log.warning("%s is damaged; training goes on as another run of MLflow's", file)
+            _remove(file)
+        write_whole(file, (token := uuid.uuid4().hex).encode())
+        return token
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -79,7 +143,6 @@ def checkpoint_of(
     folder = repository.kept() / "checkpoints" / name / fingerprint.hexdigest()[:16]
     other = f"another process trains the same {name}"
     with repository.held(folder.with_suffix(".lock"), other, wait):
-        folder.mkdir(parents=True, exist_ok=True)
         yield Checkpoint(folder)
 
 

@@ -9,13 +9,13 @@ on from its checkpoint to the same weights: bit for bit on a CPU.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.runtime.checkpoints import Checkpoint
-from vaelab.runtime.errors import UserError
+from vaelab.runtime.errors import UserError, lacks_memory
 from vaelab.runtime.progress import bar
 from vaelab.settings import ObjectiveSettings, TrainSettings
 from vaelab.training import ranks
@@ -120,7 +120,7 @@ def train(
     limit = senseless(vae, next(batches(val_pixels, device)))
     count = len(train_pixels)
     epochs = epochs_of(count, settings)
-    finished = _restore(ranks.from_first(checkpoint.load if checkpoint else dict), vae, optimisers)
+    finished = _restore(checkpoint, vae, optimisers)
     step = ranks.parallel(Step(vae, objective, settings), device)
     for epoch in finished:
         on_epoch(epoch)
@@ -186,19 +186,31 @@ class Step(nn.Module):
 
 
 def _restore(
-    state: dict[str, Any] | None, vae: VAE, optimisers: list[torch.optim.Optimizer]
+    checkpoint: Checkpoint | None, vae: VAE, optimisers: list[torch.optim.Optimizer]
 ) -> list[Epoch]:
     """The epochs that a stopped run finished, its weights and moments back in place.
 
     And its number of threads, in whose order sums were rounded: the machine may be busier now.
+    None, and everything as it was, where the checkpoint does not fit.
     """
+    state = ranks.from_first(checkpoint.load if checkpoint else dict)
     if not state:
         return []
-    vae.load_state_dict(state["vae"])
-    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
-    torch.set_num_threads(state["threads"])
-    epochs = [Epoch(**saved) for saved in state["epochs"]]
+    parts: list[nn.Module | torch.optim.Optimizer] = [vae, *optimisers]
+    before = copy.deepcopy([part.state_dict() for part in parts])
+    try:
+        for part, saved in zip(parts, [state["vae"], *state["optimisers"]], strict=True):
+            part.load_state_dict(saved)
+        epochs = [Epoch(**saved) for saved in state["epochs"]]
+        torch.set_num_threads(state["threads"])
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if lacks_memory(error):
+            raise
+        for part, own in zip(parts, before, strict=True):
+            part.load_state_dict(own)
+        if checkpoint:
+            checkpoint.set_aside("does not fit the model")
+        return []
     log.info("goes on after epoch %d", len(epochs))
     return epochs
 

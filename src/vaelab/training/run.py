@@ -106,10 +106,8 @@ def _train_seed(
         name=f"{architecture}-z{config.latent_dim}-s{seed}",
         model=architecture,
         seed=seed,
-        resume=checkpoint.run_id,
+        token=checkpoint.token,
     ) as run:
-        checkpoint.run_id = run.id
-
         began = time.time() * 1000
         pictured = pictures.drawn_after(epochs_of(len(images.train), settings.train))
         vae = _untrained(config, seed)
@@ -134,7 +132,7 @@ def _train_seed(
         run.log_metrics({"seconds": result.seconds, "parameters": result.vae.parameter_count()})
         run.log_artifact(folder / HISTORY)
         if settings.tracking.register_models and seed == settings.train.seeds[0]:
-            tracking.register(run, folder, settings.dataset)
+            run.register(folder, settings.dataset)
     return result
 
 

@@ -4,7 +4,8 @@
         run.log_metrics({"val_elbo": -1840.2}, step=1)
 
 The only package that knows MLflow, beside vaelab.served, which MLflow loads: runs.py writes them,
-registry.py registers trained models, views.py says how the UI shows them, store.py opens the store.
+outbox.py sends what they say, registry.py registers trained models, views.py says how the UI shows
+them, store.py opens the store.
 """
 
 import os
@@ -12,7 +13,6 @@ import os
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, when MLflow is imported
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from vaelab.runtime.tracking.registry import register
 from vaelab.runtime.tracking.runs import Run, finished_runs, remember, run
 from vaelab.runtime.tracking.store import check, prepare, uri
 from vaelab.runtime.tracking.views import views

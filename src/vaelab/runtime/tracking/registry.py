@@ -15,11 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
-
-from vaelab.runtime.tracking.runs import Run, registered_name
-from vaelab.runtime.tracking.store import readable_errors
 
 NEWEST = "newest"
 PACKAGE = Path(__file__).parents[2]  # vaelab
@@ -34,32 +32,38 @@ REQUIRED = (  # by what vaelab.served imports
 )
 
 
-def register(run: Run, folder: Path, dataset: str) -> None:
+def registered_name(dataset: str, architecture: str) -> str:
+    """Of a trained model in MLflow's registry."""
+    return f"vaelab-{dataset}-{architecture}"
+
+
+def register(client: MlflowClient, run_id: str, folder: Path, dataset: str) -> None:
     """Keep the model that a training run wrote into `folder` with the run, and make it the newest
-    version of its data set and architecture.
+    version of its data set and architecture. Does nothing where the run has its model already.
     """
+    run = client.get_run(run_id)
+    if run.outputs and run.outputs.model_outputs:
+        return
     config = json.loads((folder / "config.json").read_text())
-    client, architecture = run.client, config["architecture"]
+    architecture = config["architecture"]
     name = registered_name(dataset, architecture)
-    with readable_errors():
-        experiment_id = client.get_run(run.id).info.experiment_id
-        model = client.create_logged_model(
-            experiment_id, name=architecture, source_run_id=run.id, model_type="VAE"
-        )
-        with tempfile.TemporaryDirectory() as temporary:
-            place = Path(temporary) / "model"
-            _write(place, folder, model.model_id, run.id, config["shape"], config["latent_dim"])
-            client.log_model_artifacts(model.model_id, str(place))
-        client.finalize_logged_model(model.model_id, "READY")
-        client.log_outputs(run.id, [LoggedModelOutput(model.model_id, step=0)])
-        try:
-            client.get_registered_model(name)
-        except MlflowException:
-            client.create_registered_model(name)
-        made = client.create_model_version(
-            name, model.artifact_location, run.id, model_id=model.model_id
-        )
-        client.set_registered_model_alias(name, NEWEST, made.version)
+    model = client.create_logged_model(
+        run.info.experiment_id, name=architecture, source_run_id=run_id, model_type="VAE"
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary) / "model"
+        _write(place, folder, model.model_id, run_id, config["shape"], config["latent_dim"])
+        client.log_model_artifacts(model.model_id, str(place))
+    client.finalize_logged_model(model.model_id, "READY")
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(name)
+    made = client.create_model_version(
+        name, model.artifact_location, run_id, model_id=model.model_id
+    )
+    client.set_registered_model_alias(name, NEWEST, made.version)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
 
 
 def _write(

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import subprocess
+import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunInfo
 from numpy.typing import NDArray
+from PIL import Image
 
 from vaelab.data.arrays import Meta
 from vaelab.runtime import repository
-from vaelab.runtime.tracking.store import open_experiment, readable_errors, store, uri
+from vaelab.runtime.files import write_whole
+from vaelab.runtime.tracking.outbox import TOKEN, Outbox, run_of, settle, take
+from vaelab.runtime.tracking.registry import registered_name
+from vaelab.runtime.tracking.store import GRACE, aside, open_experiment, readable_errors, store, uri
 from vaelab.settings import ARCHITECTURE_COLOURS, ARCHITECTURES, DatasetSettings
 
 DIGEST_LENGTH = 16  # hexadecimal digits; MLflow keeps at most 36
@@ -30,16 +36,18 @@ EVERY = 5  # seconds between two looks at the machine; MLflow's own variable goe
 SECTIONS = ("model", "objective", "train")  # that every run depends on; the data are its input
 OF_THE_MACHINE = ("train.device", "train.processes", "train.threads", "train.precision")
 
+log = logging.getLogger("vaelab")
+
 
 class Run:
-    """An open run."""
+    """An open run. What it is told goes by its outbox: a store that is gone stops no stage."""
 
-    def __init__(self, client: MlflowClient, run_id: str, resumed: bool) -> None:
-        self.client = client
-        self.id = run_id
+    def __init__(self, info: RunInfo, outbox: Outbox, resumed: bool) -> None:
+        self.id: str = info.run_id
+        self.started_ms: int = info.start_time
         self.resumed = resumed
+        self._outbox = outbox
 
-    @readable_errors()
     def log_metrics(
         self, metrics: Mapping[str, float | None], step: int = 0, timestamp_ms: int | None = None
     ) -> None:
@@ -48,26 +56,36 @@ class Run:
         None stands for a figure that does not apply. What is not finite, as a point posterior's KL,
         is left out too: not every store takes it.
         """
-        when = timestamp_ms or int(time.time() * 1000)
+        when = timestamp_ms or _now()
         points = [
-            Metric(key, float(value), when, step)
+            (key, float(value), when, step)
             for key, value in metrics.items()
             if value is not None and math.isfinite(value)
         ]
-        self.client.log_batch(self.id, metrics=points)
+        self._outbox.put("metrics", points=points)
 
-    @readable_errors()
     def log_image(self, name: str, image: NDArray[np.uint8], step: int) -> None:
         """image: (H, W, 3). The UI shows those of one name behind a slider."""
-        self.client.log_image(self.id, image, key=name, step=step)
+        with tempfile.TemporaryDirectory() as temporary:
+            file = Path(temporary) / "image.png"
+            Image.fromarray(image).save(file)
+            self._outbox.put("image", file, name=name, step=step)
 
-    @readable_errors()
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or what lies in a folder, into the run's artifacts, under `folder`."""
-        if path.is_dir():
-            self.client.log_artifacts(self.id, str(path), folder)
-        else:
-            self.client.log_artifact(self.id, str(path), folder)
+        self._outbox.put("artifacts", path, folder=folder)
+
+    def register(self, folder: Path, dataset: str) -> None:
+        """Make the model in `folder` the newest version of its data set and architecture."""
+        self._outbox.put("model", folder, dataset=dataset)
+
+    def end(self, status: str, patience: float | None) -> None:
+        """Waits until the store has everything, or that many seconds."""
+        self._outbox.put("end", status=status, end_time=_now())
+        if not self._outbox.close(patience):
+            log.warning(
+                "MLflow's store does not have all of this run; the next stage sends the rest"
+            )
 
 
 @contextmanager
@@ -79,38 +97,53 @@ def run(
     name: str,
     model: str | None = None,
     seed: int | None = None,
-    resume: str | None = None,
+    token: str | None = None,
 ) -> Iterator[Run]:
     """One stage's run: FINISHED at the end, KILLED when stopped, FAILED on any other exception.
 
     model: the one that the run trains, and `seed` its seed; the machine is watched meanwhile.
-    resume: the id of a run to go on with; a new one begins where the store does not have it.
-    Raises UserError where the store cannot be used.
+    token: by which the run of a process that was stopped is found; a new one begins where the store
+    has none.
+    Raises UserError where the store cannot be used at the start; later it is gone without.
     """
-    with readable_errors():
+    token = token or uuid.uuid4().hex
+
+    opened: list[Run] = []
+
+    def begin() -> None:
         client, experiment_id = open_experiment(settings.dataset)
-        tags = _tags(stage, settings, model, seed)
-        known = resume and client.search_runs([experiment_id], f"attributes.run_id = '{resume}'")
-        if resume and known:
-            run_id = resume
-            client.update_run(run_id, status="RUNNING")
+        settle(client)
+        folder, lock = take(token, settings.dataset)
+        tags = _tags(stage, settings, model, seed) | {TOKEN: token}
+        known = run_of(client, experiment_id, token)
+        if known:
+            client.update_run(known.info.run_id, status="RUNNING")
             for key, value in tags.items():
-                client.set_tag(run_id, key, value)
-        else:
-            run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-            client.log_batch(run_id, params=_params(stage, settings, model, seed))
-            client.log_inputs(
-                run_id, [_images(meta, "evaluation" if model is None else "training")]
-            )
+                client.set_tag(known.info.run_id, key, value)
+        found = known or client.create_run(experiment_id, run_name=name, tags=tags)
+        client.log_batch(found.info.run_id, params=_params(stage, settings, model, seed))
+        images = _images(meta, "evaluation" if model is None else "training")
+        client.log_inputs(found.info.run_id, [images])
+        outbox = Outbox(client, found.info.run_id, folder, lock)
+        opened.append(Run(found.info, outbox, resumed=known is not None))
+
     try:
-        with _machine_watched(run_id) if model else nullcontext():
-            yield Run(client, run_id, resumed=bool(known))
+        with readable_errors():
+            aside(begin)
+        with _machine_watched(opened[0]) if model else nullcontext():
+            yield opened[0]
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        with suppress(MlflowException):  # the store itself may be what failed
-            client.set_terminated(run_id, "KILLED" if stopped else "FAILED")
+        for run in opened:
+            with suppress(OSError):  # a full disk may be what failed
+                run.end("KILLED" if stopped else "FAILED", GRACE)
         raise
-    client.set_terminated(run_id, "FINISHED")
+    opened[0].end("FINISHED", None)
+
+
+def _now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
+    return int(time.time() * 1000)
 
 
 def _params(
@@ -133,21 +166,36 @@ def _params(
 
 
 @contextmanager
-def _machine_watched(run_id: str) -> Iterator[None]:
+def _machine_watched(run: Run) -> Iterator[None]:
     """Log the use of processors, memory and, with `nvidia-ml-py`, of the GPU, from a thread."""
+    from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
     from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    watch = SystemMetricsMonitor(run_id, EVERY, resume_logging=True, tracking_uri=uri())
+    every = MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or EVERY
+    watch = SystemMetricsMonitor(run.id, every, tracking_uri=uri())
     watch.monitors = [
         each for each in watch.monitors if not isinstance(each, (DiskMonitor, NetworkMonitor))
     ]
-    watch.start()
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(every):
+            watch.collect_metrics()
+            seen = {f"system/{key}": value for key, value in watch.aggregate_metrics().items()}
+            for each in watch.monitors:
+                each.clear_metrics()
+            with suppress(OSError):  # the stage says itself that the disk is full
+                run.log_metrics(seen, step=round((_now() - run.started_ms) / 1000 / every))
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        watch.finish()
+        over.set()
+        thread.join(GRACE)
 
 
 def _tags(
@@ -191,11 +239,6 @@ def _description(stage: str, settings: DatasetSettings, model: str | None, seed:
         name = registered_name(dataset, model)
         lines.append(f"Model: [{name}](#/models/{name})")
     return "  \n".join(lines)
-
-
-def registered_name(dataset: str, architecture: str) -> str:
-    """Of a trained model in MLflow's registry."""
-    return f"vaelab-{dataset}-{architecture}"
 
 
 def _commit() -> str | None:
@@ -251,8 +294,7 @@ def remember(run: Run, weights: Path) -> None:
     differs from run to run and from machine to machine where the weights are the same.
     """
     note = _note_of(weights)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(run.id)
+    write_whole(note, run.id.encode())
 
 
 def _note_of(weights: Path) -> Path:
