@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +28,7 @@ def failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DVC_STAGE", "download@shapes")
     monkeypatch.setattr(sys, "argv", ["src/stages/download.py", "shapes"])
     handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     yield tmp_path / ".vaelab" / "failures" / "download@shapes.txt"
     signal.signal(signal.SIGTERM, handler)
 
@@ -78,3 +84,86 @@ def test_a_reason_stands_there_for_a_stage_that_is_killed_until_it_succeeds(fail
     run_stage(lambda dataset: seen.append(failure.read_text()), None)
     assert seen == [f"{KILLED}\n"]
     assert not failure.exists()
+
+
+def test_no_password_is_said_or_kept(
+    failure: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "by variable")
+    fault = "https://bob:S3cret%40Pw@host/x?user=1&api_key=abcdef by variable"
+    with pytest.raises(SystemExit):
+        run_stage(raising(UserError(fault)), None)
+    kept = failure.read_text()
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_stage(raising(ZeroDivisionError(fault)), None)
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    said = [caplog.text, kept, failure.read_text(), capsys.readouterr().err]
+    for each in said:
+        assert "https://bob:***@host/x?user=1&api_key=***" in each
+        assert not re.search("S3cret|abcdef|by variable", each)
+
+
+def test_a_stage_whose_disk_is_full_says_so_and_ends(
+    failure: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (failure.parents[1]).write_text("a file in the place of .vaelab")
+    with pytest.raises(SystemExit) as caught:
+        run_stage(raising(OSError(errno.ENOSPC, "No space left on device", "models/a")), None)
+    assert caught.value.code == 1
+    assert caplog.messages[0].startswith("download@shapes: models/a cannot be written: No space")
+
+
+def test_a_hang_up_ends_a_stage_by_its_finally_blocks(failure: Path) -> None:
+    def main(dataset: str) -> None:
+        signal.raise_signal(signal.SIGHUP)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            run_stage(main, None)
+        assert caught.value.code == 128 + signal.SIGHUP
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        run_stage(main, None)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+STAGE = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from vaelab.runtime.stage import end_with_dvc, speak
+speak()
+end_with_dvc()
+Path("begun").touch()
+try:
+    time.sleep(120)
+finally:
+    Path("ended").touch()
+"""
+DVC = """
+import subprocess, sys
+subprocess.run(f"{sys.executable} stage.py {sys.argv[1]}; true", shell=True)
+"""
+
+
+def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "dvc").write_text(DVC)
+    source = Path(__file__).parents[2] / "src"
+    dvc = subprocess.Popen(
+        [sys.executable, "dvc", source], cwd=tmp_path, env=os.environ | {"DVC_STAGE": "a"}
+    )
+    for name in ("begun", "ended"):
+        deadline = time.monotonic() + 100
+        while not (tmp_path / name).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        if name == "begun":
+            time.sleep(1)
+            assert not (tmp_path / "ended").exists()
+            dvc.kill()
+            dvc.wait()

@@ -7,18 +7,26 @@ import logging
 import os
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from vaelab.runtime.errors import UserError, lacks_memory
+import psutil
+
+from vaelab.runtime.errors import UserError, lacks_memory, masked
+from vaelab.runtime.files import unwritable
 from vaelab.runtime.threads import use_threads
 from vaelab.settings import load_settings
 
 log = logging.getLogger("vaelab")
 
 FAILURES = Path(".vaelab/failures")  # of this workspace: a queued experiment has its own
+LOOK = 0.5  # seconds between two looks at whether dvc is there
 KILLED = "ended before it could say why: killed, for want of memory perhaps"
 OUT_OF_MEMORY = "out of memory; try a smaller batch_size, image_size, limit, count or latent_dim"
 
@@ -32,6 +40,7 @@ def check(description: str | None) -> None:
     def prepare(dataset: str) -> None:
         settings = load_settings().of(dataset)
         use_threads(settings.train.threads)
+        end_with_dvc()
 
     run_stage(prepare, description)
 
@@ -55,7 +64,7 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
     try:
         main(dataset)
     except KeyboardInterrupt:
-        failure.unlink(missing_ok=True)
+        _forget(failure)
         log.error(
             "%s: interrupted; `dvc repro` runs it again, and training goes on from its last epoch",
             stage,
@@ -68,26 +77,62 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
         log.error("%s: %s", stage, reason)
         _keep(failure, reason)
         raise SystemExit(1) from None
-    failure.unlink(missing_ok=True)
+    _forget(failure)
 
 
 def speak() -> None:
-    """Messages go to the errors' stream, a line each; SIGTERM ends by the `finally` blocks."""
+    """Messages go to the errors' stream, a line each, tracebacks too, and neither with a password.
+
+    SIGTERM, and SIGHUP where it is not ignored, end by the `finally` blocks.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
+    sys.excepthook = _masked_traceback
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _terminated)
+
+
+def end_with_dvc() -> None:
+    """End this stage, as by SIGTERM, when the dvc that started it is gone.
+
+    Nothing would record what it makes, and the next dvc would start the same stage beside it.
+    """
+    ancestors = psutil.Process().parents() if "DVC_STAGE" in os.environ else []
+    for process in ancestors:
+        with suppress(psutil.Error):
+            if any("dvc" in Path(word).parts for word in process.cmdline()[:4]):
+                Thread(target=_outlived, args=(process,), daemon=True).start()
+                return
+
+
+def _outlived(dvc: psutil.Process) -> None:
+    with suppress(psutil.Error):
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def reason_of(error: Exception) -> str | None:
     """What a person can mend, in one line; None where it is a fault of the code."""
     if lacks_memory(error):
         return OUT_OF_MEMORY
-    return str(error) if isinstance(error, UserError) else None
+    return masked(str(error)) if isinstance(error, UserError) else unwritable(error)
 
 
 def _keep(file: Path, reason: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{reason}\n", encoding="utf-8")
+    with suppress(OSError):  # it is said on the errors' stream anyway
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{masked(reason)}\n", encoding="utf-8")
+
+
+def _forget(file: Path) -> None:
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+
+
+def _masked_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
