@@ -50,7 +50,7 @@ def prepare(settings: DatasetSettings) -> Meta:
         settings.data_dir,
         splits,
         name=settings.dataset,
-        source={**_described(recipe), "archives": source.archives},
+        source={**described(recipe), "archives": source.archives},
         class_names=source.class_names,
         factor_names=source.factor_names,
         attribute_names=source.attribute_names,
@@ -95,7 +95,7 @@ def open_source(recipe: Recipe) -> Source:
     return open_image_folder(recipe)
 
 
-def _described(recipe: Recipe) -> dict[str, Any]:
+def described(recipe: Recipe) -> dict[str, Any]:
     """The recipe for meta.json: a path by its last name, so that machines agree on the file."""
     fields = recipe.model_dump(exclude=set(OVERRIDES))
     if fields.get("path"):
