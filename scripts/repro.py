@@ -2,12 +2,14 @@
 
     python scripts/repro.py [patterns of stages, such as '*@shapes'] [options of dvc repro]
 
-Settings and patterns are checked before dvc is started: dvc deletes a stage's outputs before it
-runs it, and runs every stage for a pattern that fits none.
+Settings, patterns, MLflow's store, the device and the files that the settings name are checked
+before dvc is started: dvc deletes a stage's outputs before it runs it, and runs every stage for a
+pattern that fits none.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,17 +17,23 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import dropwhile
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import NoReturn
 
+import dvc_lock
 from vaelab.runtime.errors import UserError
-from vaelab.settings import load_settings
+from vaelab.settings import Settings, load_settings
 
 DVC = [sys.executable, "-u", "-m", "dvc"]  # -u: its lines come through the pipe as it writes them
 INTERRUPTED = 128 + signal.SIGINT
+GOES_ON = "the same command goes on from here"
+NO_GIT = "[core]\n    no_scm = true\n"  # of .dvc/config.local
+STAGE = re.compile(r"Running stage '|Stage '")  # dvc has written dvc.lock for the one before
 ADVICE = re.compile(
     r"To track the changes with git, run:|\tgit add |To enable auto staging, run:"
     r"|\tdvc config core\.autostage |Use `dvc push` to send"
@@ -37,8 +45,12 @@ def main(arguments: list[str]) -> int:
     patterns = [argument for argument in arguments if not argument.startswith("-")]
     options = [argument for argument in arguments if argument.startswith("-")]
     try:
-        load_settings()
-        targets = chosen(patterns, stage_names()) if patterns else []
+        settings = load_settings()
+        tell(without_git(), dvc_lock.restored())
+        names = stage_names()
+        targets = chosen(patterns, names) if patterns else []
+        check_first(settings, targets or names)
+        dvc_lock.begin()
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -46,36 +58,102 @@ def main(arguments: list[str]) -> int:
         return INTERRUPTED
     for old in failures():
         old.unlink()
+    before = pages()
+    status = repro([*options, *targets])
+    tell(dvc_lock.restored())
+    if status < 0:
+        tell(f"dvc was killed (signal {-status}); {GOES_ON}")
+        return 128 - status
+    dvc_lock.close()
+    if status == INTERRUPTED:
+        tell(f"\nInterrupted; {GOES_ON}.")
+        return INTERRUPTED
+    written = [path for path, state in pages().items() if before.get(path) != state]
+    sys.stdout.write("\n" + "\n".join(summary(status, written)) + "\n")
+    return status
+
+
+def repro(arguments: list[str]) -> int:
+    """The exit status of `dvc repro`, whose lines are passed on; below 0 the signal that killed it.
+
+    Where it does not end by itself, it is ended with its stage.
+    """
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _stop)
-    start = time.time()
-    command = [*DVC, "repro", "--keep-going", *options, *targets]
     # a session of its own: a Ctrl-C that reached the stage alone would make dvc go on to the next
     dvc = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+        [*DVC, "repro", "--keep-going", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     )
     assert dvc.stdout is not None
+    Thread(target=_outlive, args=(dvc,), daemon=True).start()
     try:
         for line in without_advice(dvc.stdout):
             sys.stdout.write(line)
             sys.stdout.flush()
+            if STAGE.match(line):
+                dvc_lock.keep()
         status = dvc.wait()
     except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:  # nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = INTERRUPTED
+    if status < 0 or status == INTERRUPTED:
         end(dvc)
-        sys.stdout.write("\nInterrupted; the same command goes on from here.\n")
-        return INTERRUPTED
-    sys.stdout.write("\n" + "\n".join(summary(status, pages(start))) + "\n")
     return status
+
+
+def tell(*lines: str) -> None:
+    """Those that are not empty."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines if line))
+    sys.stdout.flush()
+
+
+def without_git() -> str:
+    """Let dvc do without git where there is none, as in a downloaded archive; says so.
+
+    Back to git where there is one again.
+    """
+    root, own = Path.cwd(), Path(".dvc/config.local")
+    in_git = any((folder / ".git").exists() for folder in (root, *root.parents))
+    configs = [file.read_text() for file in (Path(".dvc/config"), own) if file.is_file()]
+    if own.is_file() and own.read_text() == NO_GIT and in_git:
+        own.unlink()
+    elif not in_git and configs and not any("no_scm" in text for text in configs):
+        with own.open("a") as file:
+            file.write(NO_GIT)
+        return "This folder is in no git repository: dvc does without (after `git init`, with it)"
+    return ""
 
 
 def stage_names() -> list[str]:
     """Such as "compare@shapes", of every stage that dvc.yaml and params.yaml make."""
-    listed = subprocess.run(
-        [*DVC, "stage", "list", "--name-only"], capture_output=True, text=True, check=False
-    )
-    if listed.returncode:
-        raise UserError(listed.stderr.strip())
-    return listed.stdout.split()
+    return asked("stage", "list", "--name-only").split()
+
+
+def asked(*command: str) -> str:
+    """What a command of dvc's answers. Raises UserError, one line, where it fails."""
+    answer = subprocess.run([*DVC, *command], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise UserError(f"dvc: {' '.join(answer.stderr.split()).removeprefix('ERROR: ')}")
+    return answer.stdout
+
+
+def check_first(settings: Settings, names: Sequence[str]) -> None:
+    """Raises UserError with what a stage would refuse, of those that would be run."""
+    changed = json.loads(asked("status", "--json", *names))
+    if not changed:
+        return
+    from vaelab.checks import check  # MLflow is imported, in seconds
+
+    for dataset in settings.datasets:
+        own = [name for name in names if name.endswith(f"@{dataset}")]  # in the pipeline's order
+        run = [name.partition("@")[0] for name in dropwhile(lambda n: n not in changed, own)]
+        check(settings.of(dataset), run)
 
 
 def chosen(patterns: list[str], names: list[str]) -> list[str]:
@@ -115,19 +193,32 @@ def without_advice(lines: Iterable[str]) -> Iterator[str]:
 
 
 def end(dvc: subprocess.Popen[str]) -> None:
-    """End dvc and its stage, and wait until the stage has put its things away."""
-    os.killpg(dvc.pid, signal.SIGTERM)
-    dvc.wait()
-    while _alive(dvc.pid):
-        time.sleep(0.1)
+    """End dvc and its stage, and wait until the stage has put its things away.
 
-
-def _alive(group: int) -> bool:
+    A second Ctrl-C ends them at once.
+    """
     try:
-        os.killpg(group, 0)
+        _signal(dvc, signal.SIGTERM)
+        dvc.wait()
+        while _signal(dvc, 0):
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        _signal(dvc, signal.SIGKILL)
+
+
+def _signal(dvc: subprocess.Popen[str], signum: int) -> bool:
+    """To dvc and what it started; whether anything of it is there."""
+    try:
+        os.killpg(dvc.pid, signum)
     except ProcessLookupError:
         return False
     return True
+
+
+def _outlive(dvc: subprocess.Popen[str]) -> None:
+    """Where dvc alone is killed, end its stage, which would hold the pipe open, and go on."""
+    if dvc.wait() < 0:
+        _signal(dvc, signal.SIGTERM)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
@@ -139,12 +230,14 @@ def failures() -> list[Path]:
     return sorted(Path(".vaelab/failures").glob("*.txt"))
 
 
-def pages(since: float) -> list[Path]:
-    """The reports' pages that were written at `since` or later, in seconds of the clock."""
-    found = sorted(Path("reports").glob("*/*"), key=lambda path: (path.suffix, path))  # .html first
-    return [
-        path for path in found if path.suffix in {".md", ".html"} and path.stat().st_mtime >= since
-    ]
+def pages() -> dict[Path, tuple[int, int]]:
+    """The reports' pages, .html first, with what tells whether one has been written anew."""
+    found = sorted(Path("reports").glob("*/*"), key=lambda path: (path.suffix, path))
+    return {
+        path: (path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in found
+        if path.suffix in {".md", ".html"}
+    }
 
 
 def verdict(page: str) -> str:

@@ -10,10 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import repro
+from vaelab import checks
+from vaelab.runtime import tracking
 from vaelab.runtime.errors import UserError
+from vaelab.settings import load_settings
 
 PROJECT = Path(__file__).parents[1]
 NAMES = [f"{stage}@{name}" for stage in ("download", "compare") for name in ("shapes", "cifar10")]
@@ -75,19 +79,13 @@ def test_the_verdict_is_the_first_paragraph_without_markup() -> None:
     assert repro.verdict("# Title\n\n![picture](a.png)\n\n| a |\n") == ""
 
 
-def test_the_end_tells_of_the_pages_of_this_run_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_tells_of_what_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    new = ("shapes/compare.md", "shapes/index.html", "shapes/a.csv")
-    for name, age in (("old/compare.md", -5), *((name, 5) for name in new)):
-        path = Path("reports", name)
+    for name in ("compare.md", "index.html", "a.csv"):
+        path = Path("reports", "shapes", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(PAGE)
-        os.utime(path, (1000 + age, 1000 + age))
-    written = repro.pages(since=1000)
-    assert written == [Path("reports/shapes/index.html"), Path("reports/shapes/compare.md")]
-    assert repro.summary(0, written) == [
+    assert repro.summary(0, [*repro.pages()]) == [
         "shapes: Conv wins by 1.2 dB (why), more than seed_0 explains; p(x|z).",
         "",
         "Open in a browser: reports/shapes/index.html",
@@ -119,33 +117,131 @@ def test_wrong_settings_are_refused_before_dvc_deletes_anything(
     assert "train.batch_size is 'many'" in capsys.readouterr().err
 
 
-SLOW_STAGES = """
-stages:
-  first:
-    cmd: touch first && sleep 60
-  second:
-    cmd: touch second && sleep 60
-"""
+OF_SHAPES = "stages:\n  {}: {{foreach: [shapes], do: {}}}\n  {}: {{foreach: [shapes], do: {}}}\n"
+STAGES = OF_SHAPES.format(
+    "first", "{cmd: touch first && sleep 60}", "second", "{cmd: touch second && sleep 60}"
+)
+PAGES = OF_SHAPES.format(
+    "download", "{cmd: mkdir -p reports/new && echo new > reports/new/a.md, outs: [reports/new]}",
+    "failing", "{cmd: exit 3}",
+)  # fmt: skip
+MODEL = "stages:\n  compare: {foreach: [shapes], do: {cmd: echo 1 > model, outs: [model]}}\n"
+
+
+def prepared(root: Path, stages: str, git: bool = False) -> dict[str, str]:
+    """A folder with params.yaml and these stages; the environment to run them in."""
+    shutil.copy(PROJECT / "params.yaml", root)
+    (root / "dvc.yaml").write_text(stages)
+    (root / ".dvc").mkdir()
+    (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    if git:
+        subprocess.run(["git", "init", "--quiet", root], check=True)
+    return {key: text for key, text in os.environ.items() if not key.startswith("DVC_")}
+
+
+def started(root: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[str], list[str]]:
+    """The runner, and which of STAGES it has started."""
+    process = subprocess.Popen(
+        [sys.executable, PROJECT / "scripts" / "repro.py"],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    end = time.monotonic() + 120
+    while not (names := [name for name in ("first", "second") if (root / name).exists()]):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return process, names
+
+
+def alive(name: str, root: Path) -> list[int]:
+    """Processes of that name that work in the folder."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["name", "cwd"])
+        if process.info["name"] == name and process.info["cwd"] == str(root)
+    ]
 
 
 def test_ctrl_c_ends_repro_and_starts_no_other_stage(tmp_path: Path) -> None:
-    shutil.copy(PROJECT / "params.yaml", tmp_path)
-    (tmp_path / "dvc.yaml").write_text(SLOW_STAGES)
-    environment = {key: text for key, text in os.environ.items() if not key.startswith("DVC_")}
-    options = {"cwd": tmp_path, "env": environment | {"DVC_NO_ANALYTICS": "true"}}
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], check=True, **options)
-    process = subprocess.Popen(
-        [sys.executable, PROJECT / "scripts" / "repro.py"],
-        stdout=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-    end = time.monotonic() + 60
-    while not (started := [name for name in ("first", "second") if (tmp_path / name).exists()]):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    process, names = started(tmp_path, prepared(tmp_path, STAGES, git=True))
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Interrupted" in output
-    assert [name for name in ("first", "second") if (tmp_path / name).exists()] == started
+    assert "Interrupted; the same command goes on from here" in output
+    assert not alive("sleep", tmp_path)
+    assert [name for name in ("first", "second") if (tmp_path / name).exists()] == names
+
+
+def test_where_dvc_alone_is_killed_its_stage_ends_too(tmp_path: Path) -> None:
+    process, names = started(tmp_path, prepared(tmp_path, STAGES, git=True))
+    assert alive("sleep", tmp_path)
+    (dvc,) = psutil.Process(process.pid).children()
+    dvc.kill()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "dvc was killed (signal 9); the same command goes on from here" in output
+    assert not alive("sleep", tmp_path)
+    assert [name for name in ("first", "second") if (tmp_path / name).exists()] == names
+
+
+def test_without_git_and_with_a_report_of_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a downloaded archive has it: what this run did not write is not announced."""
+    if any((folder / ".git").exists() for folder in tmp_path.parents):
+        pytest.skip("the tests' folder is in a git repository")
+    prepared(tmp_path, PAGES)
+    shipped = tmp_path / "reports" / "other" / "compare.md"
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text(PAGE)
+    os.utime(shipped, (2e9, 2e9))  # on a file server whose clock is ahead
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(repro, "check_first", lambda settings, names: None)
+    assert repro.main([]) == 255  # of the failing stage, by dvc
+    said = capsys.readouterr().out
+    assert said.startswith("This folder is in no git repository: dvc does without")
+    assert "Read reports/new/a.md" in said
+    assert "reports/other" not in said
+    assert repro.without_git() == ""
+    Path(".git").mkdir()
+    assert repro.without_git() == ""
+    assert not Path(".dvc/config.local").exists()
+
+
+def test_a_store_that_is_dead_is_refused_before_dvc_removes_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared(tmp_path, MODEL, git=True)
+    Path(tmp_path, "model").write_text("trained\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert repro.main([]) == 1
+    error = capsys.readouterr().err
+    assert "MLflow's store http://127.0.0.1:1 cannot be used" in error
+    assert error.count("\n") == 1
+    assert Path("model").read_text() == "trained\n"
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.setattr(tracking, "check", lambda: None)
+    assert repro.main([]) == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert repro.main([]) == 0, "nothing is to be run, so that nothing can be lost"
+
+
+def test_only_what_is_to_run_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["download@shapes", "train_fc@shapes", "compare@shapes", "report@shapes"]
+    seen: list[list[str]] = []
+    monkeypatch.setattr(checks, "check", lambda settings, stages: seen.append(stages))
+    settings = load_settings(PROJECT / "params.yaml")
+    for changed in ("{}", '{"train_fc@shapes": []}', '{"report@shapes": []}'):
+        monkeypatch.setattr(repro, "asked", lambda *command, answer=changed: answer)
+        repro.check_first(settings, names)
+    assert seen == [["train_fc", "compare", "report"], ["report"]]
