@@ -149,6 +149,7 @@ def draw(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
             variance = np.array(found[key][f"variance_of_{of}"])[order]
             axes.plot(range(1, len(order) + 1), variance, ".-", color=colours[key], label=name)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_title({"mu": f"{when}: μ", "logvar": f"{when}: log σ²"}[of], fontsize=9)
         axes.set_xticks([1, len(order) // 2, len(order)])
         axes.grid(axis="y", alpha=0.3)

@@ -41,6 +41,20 @@ def test_labels_stand_beside_their_rows_and_columns() -> None:
         assert all(i * 10 < at < i * 10 + 8 for i, at in enumerate(axis.get_ticklocs()))
 
 
+def test_names_are_no_formulas() -> None:
+    """Nor does a leading underscore, which matplotlib means as hidden, keep one out of a legend."""
+    names = ["$0_$10", r"cost $\5", "_x_"]
+    figure = new_figure(3.0)
+    axes = figure.subplots()
+    show_sheet(axes, photographs(3, 8), 1, names, names[0], column_labels=names[:1])
+    lines = [axes.plot([0, 1], label=name)[0] for name in names]
+    legend = figure.legend(handles=lines)
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in legend.get_texts()] == names
+    for text in (axes.title, *axes.get_yticklabels(), *legend.get_texts()):
+        assert not text.get_parse_math()
+
+
 @pytest.mark.parametrize(("side", "interpolation"), [(8, "nearest"), (256, "auto")])
 def test_sheets_larger_than_their_room_are_smoothed(side: int, interpolation: str) -> None:
     axes = new_figure(3.0).subplots()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from vaelab.metrics.frame import Rows, frame, rows
 from vaelab.report import latent_parts
@@ -44,10 +47,11 @@ def of_directions(
     held: bool = True,
     measured: dict[str, float] = WALK | HITS,
     cosine: float = 0.8,
+    names: Sequence[str] = ("smiling_now", "hat"),
 ) -> dict[str, Any]:
     figures: Rows = []
     for i, model in enumerate(models):
-        for name, less in (("smiling_now", 0.0), ("hat", 0.1)):
+        for name, less in zip(names, (0.0, 0.1), strict=True):
             value = auc and auc - less + 0.01 * i
             told = {"auc": value, "auc_chance": auc and 0.537}
             figures += rows(model, told | measured, source=name)
@@ -57,10 +61,10 @@ def of_directions(
         {
             "groups": 2,
             "level": 0.05,
-            "chosen": ["smiling_now", "hat"],
-            "held": {model: ["smiling_now", "hat"] if held else [] for model in models},
+            "chosen": names,
+            "held": {model: names if held else [] for model in models},
             "judges": {model: [model] for model in models},
-            "closest": {"names": ["smiling_now", "hat"], "cosines": dict.fromkeys(models, cosine)},
+            "closest": {"names": names, "cosines": dict.fromkeys(models, cosine)},
         },
     )
 
@@ -101,11 +105,27 @@ def test_directions(models: list[str]) -> None:
     text = text_of("directions", found)
     assert found["best"] == "smiling_now"
     assert len(found["walks"]) == 2 * len(models)
-    assert found["walks"][0][0] == "smiling now"
+    assert found["walks"][0][0] == r"smiling\_now"
     assert all(len(row) == len(found["columns"]) for row in found["walks"])
     assert "arithmetic.png" in text
     assert "go together" in text
     assert "go together" not in text_of("directions", of_directions(models, cosine=-0.4))
+
+
+NAMES = ["$0_$10", "a|b", "<b>", "_x_", "*f* `c`", r"[d](e) \\ &amp; ~g~", "background_hue"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_person_named_is_shown_as_it_is(name: str) -> None:
+    """In Markdown; a factor of ours is put in words."""
+    shown = "background hue" if name == "background_hue" else name
+    text = text_of("directions", of_directions(["fc"], names=[name, "hat"]))
+    html = MarkdownIt().enable("table").render(text)
+    assert f"<p><em>{escape(shown)}</em> and <em>hat</em>" in html
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", html)
+    assert escape(shown) in cells
+    assert len(cells) == 2 * len(re.findall("<th[ >]", html))
+    assert "$" not in text
 
 
 def test_what_is_not_measured_has_no_column() -> None:

@@ -13,3 +13,8 @@ SYMMETRY = np.array([np.pi / 2, np.pi, 2 * np.pi])  # each shape's period of rot
 
 KINDS = {"shape": SHAPES}
 CIRCULAR = ("rotation", "hue", "background_hue")  # hues have a period of 1
+
+
+def in_words(name: str) -> str:
+    """'background_hue' -> 'background hue'; a name that a person gave is shown as it is."""
+    return name.replace("_", " ") if name in FACTORS else name

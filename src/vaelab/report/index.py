@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaelab.data.arrays import ImageArrays, Split, UInt8Array
+from vaelab.data.factors import in_words
 from vaelab.metrics.aggregate import aggregate_moments
 from vaelab.metrics.measures import MEASURES, PATH_NAMES
 from vaelab.metrics.pca import principal_axes
@@ -324,7 +325,7 @@ def colours(images: ImageArrays, split: Split, blob: Blob) -> list[dict[str, Any
     def add(name: str, kind: str, values: Tensor | NDArray[Any], **more: Any) -> None:
         array = torch.as_tensor(values).float()
         ends = [float(f"{end.item():.4g}") for end in array.aminmax()]
-        told = {"name": name.replace("_", " "), "kind": kind, "ends": ends, **more}
+        told = {"name": in_words(name), "kind": kind, "ends": ends, **more}
         found.append(told | {"values": blob.add(array, "float32")})
 
     if len(images.meta.class_names) > 1:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from vaelab.metrics.frame import mean, spread
 from vaelab.metrics.measures import MEASURES
-from vaelab.report.render import ABSENT, label, measure_rows, number, show
+from vaelab.report.render import ABSENT, as_name, label, measure_rows, number, show
 
 TOLD = 0.5  # R² from which a factor counts as read
 LOST = 0.1  # R² below which a factor counts as not held
@@ -45,7 +45,7 @@ def dimensions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
             for m in models
         },
         "lost": [
-            name.replace("_", " ")
+            as_name(name)
             for name in factors
             if all((mean(figures, m, "readout", name) or 0.0) < LOST for m in models)
         ],
@@ -57,7 +57,7 @@ def dimensions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
         "columns": ["Factor", *(f"{label(m)} {what}" for m in models for what in ("R²", "best"))],
         "by_factor": [
             [
-                name.replace("_", " "),
+                as_name(name),
                 *(cell for m in models for cell in _read(figures, facts, m, name)),
             ]
             for name in factors
@@ -104,7 +104,7 @@ def directions(figures: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
         "columns": ["Direction", "Model", *(MEASURES[key].label for key in keys)],
         "walks": [
             [
-                name.replace("_", " "),
+                as_name(name),
                 label(m),
                 *(show(mean(figures, m, key, name), key) for key in keys),
             ]

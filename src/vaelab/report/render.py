@@ -3,8 +3,9 @@
     render("compare.md.j2", facts=facts, figures=figures, ...)
 
 In a template: `value | number(2)`; `value | show("psnr")`, with the decimals that the measure
-declares; `model | label`; `rows | table(columns)`; `"image" | counted(12)`; in HTML, where what a
-template is given is escaped, `text | inline` for a line of Markdown.
+declares; `model | label`; `rows | table(columns)`; `"image" | counted(12)`; `"a_b" | name`, of what
+a person named; in HTML, where what a template is given is escaped, `text | inline` for a line of
+Markdown.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from vaelab.data.factors import in_words
 from vaelab.metrics.measures import MEASURES
 from vaelab.metrics.measures import measure_rows as measure_rows
 from vaelab.metrics.measures import show as show
@@ -49,6 +51,7 @@ def render(template: str, **context: Any) -> str:
         "table": markdown_table,
         "counted": counted,
         "inline": inline,
+        "name": as_name,
     }
     environment.globals["MEASURES"] = MEASURES
     return environment.get_template(template).render(**context)
@@ -62,6 +65,12 @@ def read_facts(file: Path) -> dict[str, Any]:
 
 def label(model: str) -> str:
     return LABELS.get(model, model)
+
+
+def as_name(name: str) -> str:
+    """A class, an attribute or a factor in Markdown: what a person named is shown as it is."""
+    escaped = re.sub(r"[\\`*_\[\]<>|~&:]", r"\\\g<0>", in_words(name))
+    return escaped.replace("$", "&#36;")  # with a backslash it would begin a formula on GitHub
 
 
 def listed(texts: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from vaelab.data.arrays import ImageArrays
+from vaelab.data.factors import in_words
 from vaelab.metrics.aggregate import aggregate_moments
 from vaelab.metrics.disentanglement import Disentanglement, correlation_ratio, disentanglement
 from vaelab.metrics.frame import Rows, rows
@@ -223,7 +224,7 @@ def draw_factors(told: Mapping[str, Disentanglement], leading: Mapping[str, list
 
     The most informative dimensions stand left of the line, right of it others that hold most.
     """
-    names = [factor.replace("_", " ") for factor in next(iter(told.values())).factors]
+    names = [in_words(factor) for factor in next(iter(told.values())).factors]
     figure = new_figure(len(told) * (0.75 + 0.27 * len(names)))
     panels = figure.subplots(len(told), 1, squeeze=False)[:, 0]
     full = max(LEAST, *(100.0 * float(scored.information.max()) for scored in told.values()))

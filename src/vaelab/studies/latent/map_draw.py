@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaelab.data.factors import in_words
 from vaelab.plotting.style import COLOURS, NAMES, new_figure
 
 COLOURED_CLASSES = 10
@@ -107,7 +108,7 @@ def _draw_map(
         axes.set_title(title + ", by class" * palette.several, loc="left")
     elif reading is not None:
         drawn = axes.scatter(u[order], v[order], c=reading.values[order], **reading.colours, **dots)
-        name = reading.name.replace("_", " ")
+        name = in_words(reading.name)
         axes.figure.colorbar(drawn, ax=axes, aspect=30, label=name)
         axes.set_title(
             f"{title}, by {name}" + f" (R² {reading.r2:.2f})" * (method == "PCA"), loc="left"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaelab.data.arrays import UInt8Array
+from vaelab.data.factors import in_words
 from vaelab.metrics.variation import distance
 from vaelab.plotting.strips import draw_strips
 from vaelab.plotting.style import NAMES, WIDTH, new_figure, save, show_sheet, to_rgb
@@ -226,4 +227,4 @@ def draw_arithmetic(walked: Sequence[Walked]) -> Figure:
 
 
 def _wrapped(name: str) -> str:
-    return fill(name.replace("_", " "), NAME)
+    return fill(in_words(name), NAME)
