@@ -19,7 +19,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 PLACE = PROJECT / ".vaelab" / "quick"
-COPIED = ("src", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore")
+COPIED = ("src", "dvc.yaml", ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore")
 SMALL: dict[str, Any] = {
     "image_size": 16,
     "count": 300,

@@ -15,7 +15,10 @@ import yaml
 import quick
 
 PROJECT = Path(__file__).parents[1]
-PIPELINE = ("src", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+PIPELINE = (
+    *("src", "dvc.yaml", ".dvcignore", ".gitignore"),
+    *(".dvc/config", ".dvc/plots", ".dvc/.gitignore"),
+)
 UNWANTED = ("DVC_", "MLFLOW_", "GIT_", "VAELAB_")  # variables that steer what is started
 QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
 USER = {
