@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from vaelab.runtime import tracking
-from vaelab.runtime.errors import UserError
+from vaelab.runtime.errors import UserError, masked
 
 QUIET = ["--uvicorn-opts", "--log-level warning"]  # no line for each request
 LOG = Path(".vaelab/ui.log")  # what the server says
@@ -27,7 +27,7 @@ def main(port: str) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     if tracking.uri().startswith("http"):  # a server that is there already
-        sys.stdout.write("\n".join(listed(tracking.uri().rstrip("/"), views)) + "\n")
+        sys.stdout.write("\n".join(listed(masked(tracking.uri()).rstrip("/"), views)) + "\n")
         return 0
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)

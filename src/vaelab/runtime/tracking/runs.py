@@ -121,9 +121,10 @@ def run(
             for key, value in tags.items():
                 client.set_tag(known.info.run_id, key, value)
         found = known or client.create_run(experiment_id, run_name=name, tags=tags)
-        client.log_batch(found.info.run_id, params=_params(stage, settings, model, seed))
-        images = _images(meta, "evaluation" if model is None else "training")
-        client.log_inputs(found.info.run_id, [images])
+        if not (known and known.inputs and known.inputs.dataset_inputs):  # the last to be told
+            client.log_batch(found.info.run_id, params=_params(stage, settings, model, seed))
+            images = _images(meta, "evaluation" if model is None else "training")
+            client.log_inputs(found.info.run_id, [images])
         outbox = Outbox(client, found.info.run_id, folder, lock)
         opened.append(Run(found.info, outbox, resumed=known is not None))
 

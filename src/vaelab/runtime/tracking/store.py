@@ -73,14 +73,16 @@ def prepare() -> None:
 
 def uri() -> str:
     """A relative SQLite path is one from the repository's root, wherever the process runs."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    file = _sqlite_file(given) if given else Path("mlflow.db")
-    return f"sqlite:///{repository.root() / file}" if file else str(given)
+    given = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    file = _sqlite_file(given)
+    if file and not file.is_absolute():
+        return given.replace(f"/{file}", f"/{repository.root() / file}", 1)
+    return given
 
 
 def known_as() -> str:
-    """A short name of the store, for a folder of what belongs to it."""
-    return hashlib.sha256(uri().encode()).hexdigest()[:12]
+    """A short name of the store, for a folder of what belongs to it; the same after a move."""
+    return hashlib.sha256(uri().replace(str(repository.root()), "").encode()).hexdigest()[:12]
 
 
 @contextmanager
@@ -135,7 +137,7 @@ def store() -> Iterator[MlflowClient]:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # MLflow itself would try for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", f"{PATIENCE:.0f}")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # an upload takes its time
     with repository.held(repository.kept() / "mlflow.lock", "another process opens MLflow's store"):
         try:
             aside(_answer, PATIENCE)
