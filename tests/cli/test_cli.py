@@ -414,6 +414,18 @@ def test_libraries_warn_of_nothing(
     assert caplog.messages == ["heard again"]
 
 
+def test_values_that_do_not_fit_their_type_are_said(
+    pictures: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = np.tile(np.linspace(0, 4095, 24).astype(np.uint16), (24, 1))
+    Image.fromarray(deep).save("deep.png")
+    assert main(["encode", "deep.png"]) == 0
+    said = "1 16-bit grey pictures hold values from 0 to 4095, and 65535 is shown as white\n"
+    assert capsys.readouterr().err == said
+    assert main(["encode", str(pictures[1])]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_names_that_are_no_text(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     odd = Path(os.fsdecode("日本 $x^$\n\udcff".encode("utf-8", "surrogateescape") + b".png"))
     odd.write_bytes(pictures[3].read_bytes())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaelab.cli.sheet import is_sheet
+from vaelab.data.levels import Levels
 from vaelab.data.pictures import read_picture
 from vaelab.nets.saved import first_seed, load_vae
 from vaelab.runtime.errors import UserError, printable
@@ -64,10 +65,11 @@ class Given(NamedTuple):
         UserError where it is named, none is readable, or one would be written over.
         """
         found, images, unreadable = [], [], []
+        levels = Levels()
         for named in files:
             for file in self._inside(named) if folders and named.is_dir() else [named]:
                 try:
-                    images.append(read_picture(file, self.vae.config.shape))
+                    images.append(read_picture(file, self.vae.config.shape, levels))
                     found.append(file)
                 except UserError as error:
                     if file in files:
@@ -79,6 +81,8 @@ class Given(NamedTuple):
             raise UserError(f"no picture can be read; the first: {unreadable[0]}")
         for reason in unreadable:
             click.echo(printable(f"{reason}; left out"), err=True)
+        for doubt in levels.doubts():  # what a recipe could do about it is of no use here
+            click.echo(printable(doubt.partition("; ")[0]), err=True)
         return found, np.stack(images)
 
     def _inside(self, folder: Path) -> list[Path]:
