@@ -19,6 +19,7 @@ import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
+from mlflow.tracking._tracking_service.client import TrackingServiceClient
 from toys import PARAMS, toy_meta
 
 from vaelab.runtime import tracking
@@ -125,7 +126,7 @@ def test_an_older_store_with_runs_is_migrated_as_a_copy(root: Path, born: tuple[
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("http://bob:S3cretPw@127.0.0.1:1", "Connection refused"),
+        ("http://bob:S3cretPw@127.0.0.1:1", "used: Connection refused; "),
         ("http://no-such-host.invalid", "Name or service|name resolution|Name does not|not known"),
         ("http://127.0.0.1:notaport", "notaport"),
         ("http://[bad", "Invalid IPv6"),
@@ -167,6 +168,11 @@ def test_a_server_that_is_silent_is_not_waited_for(
         with pytest.raises(UserError, match="no answer within"):
             tracking.check()
     assert time.monotonic() - started < 20
+
+
+def test_mlflow_prints_no_address() -> None:
+    """It would ask the server for the run's name first, and print its password."""
+    TrackingServiceClient("http://bob:S3cretPw@127.0.0.1:1")._log_url("f" * 32)
 
 
 def test_a_relative_database_is_the_repositorys_wherever_a_stage_runs(

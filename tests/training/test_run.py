@@ -18,7 +18,7 @@ from vaelab.training.run import IN_GIT
 
 PROJECT = Path(__file__).parents[2]
 EPOCHS = 12
-PATIENCE = 120  # seconds until an epoch that does not come is an error
+PATIENCE = 300  # seconds until an epoch that does not come is an error
 
 
 def prepare(folder: Path) -> None:

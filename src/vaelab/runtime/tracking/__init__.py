@@ -12,6 +12,7 @@ import os
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read once, when MLflow is imported
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it may hold a password
 
 from vaelab.runtime.tracking.runs import Run, finished_runs, remember, run
 from vaelab.runtime.tracking.store import check, prepare, uri

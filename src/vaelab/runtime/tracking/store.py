@@ -102,7 +102,7 @@ def reason(error: BaseException) -> str:
     wrapping = MlflowException | SQLAlchemyError | RequestException | HTTPError
     while isinstance(error, wrapping):
         inner = error.__cause__ or error.__context__
-        if not isinstance(inner, FAILURES):
+        if not isinstance(inner, (*FAILURES, HTTPError)):
             break
         error = inner
     said = re.sub(r"^\[Errno -?\d+\] ", "", " ".join(str(error).split())) or type(error).__name__
@@ -133,7 +133,7 @@ def aside(call: Callable[[], T], limit: float | None = None) -> T:
 @contextmanager
 def store() -> Iterator[MlflowClient]:
     """One process at a time: two that make or migrate one database at once fail."""
-    for noisy in ("alembic", "mlflow", "sqlalchemy"):  # what they say comes as an exception too
+    for noisy in ("alembic", "mlflow", "sqlalchemy", "urllib3"):  # what they say is raised too
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # MLflow itself would try for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
