@@ -93,7 +93,9 @@ def test_no_password_is_said_or_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "by variable")
-    fault = "https://bob:S3cret%40Pw@host/x?user=1&api_key=abcdef by variable"
+    fault = (
+        "https://bob:S3cret%40Pw@host/x?user=1&api_key=abcdef https://ghp_abcdef@host by variable"
+    )
     with pytest.raises(SystemExit):
         run_stage(raising(UserError(fault)), None)
     kept = failure.read_text()

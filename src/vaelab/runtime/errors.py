@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote
 
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 IN_ADDRESS = re.compile(r"(://[^\s/@:]*:)([^\s/]*)(?=@)")  # a user and, as group 2, the password
+TOKEN = re.compile(r"(https?://)[^\s/@:]+(?=@)")  # in a user's place
 IN_QUERY = re.compile(
     r"([?&][^\s=&]*(?:password|passwd|pwd|token|secret|key|sig)[^\s=&]*=)[^\s&'\"]+", re.IGNORECASE
 )
@@ -43,4 +44,6 @@ def masked(text: str) -> str:
     for secret in secrets:
         for form in {secret, quote(secret, safe=""), unquote(secret)}:
             text = text.replace(form, "***") if len(form) > 3 else text
-    return IN_QUERY.sub(r"\1***", IN_ADDRESS.sub(r"\1***", text))
+    for known in (TOKEN, IN_ADDRESS, IN_QUERY):
+        text = known.sub(r"\1***", text)
+    return text
