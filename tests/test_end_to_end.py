@@ -27,13 +27,8 @@ PARAMS["datasets"] = {
     "shapes": {"source": "shapes", "image_size": 16, "count": 300},
     "pictures": {"source": "image_folder", "path": "pictures", "image_size": 16},
 }
-PARAMS["model"] |= {"latent_dim": 4, "likelihood": "discretized_logistic"}
-PARAMS["model"] |= {
-    "fc": {"width": 8, "blocks": 1},
-    "conv": {"width": 4, "blocks": 0},
-    "toy": {"depth": 1},
-}
-PARAMS["train"] |= {"seeds": [0, 1], "batch_size": 16, "learning_rate": 1e-3, "device": "cpu"}
+PARAMS["model"] |= {"latent_dim": 4, "likelihood": "discretized_logistic", "toy": {"depth": 1}}
+PARAMS["train"] |= {"seeds": [0, 1], "batch_size": 16, "learning_rate": 1e-3}
 
 
 TOY_NETS = """
