@@ -18,7 +18,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: setup demo repro quick test lint docs ui plots bench sweep lock extras clean help
+.PHONY: setup demo repro quick test lint docs ui plots bench sweep lock audit extras clean help
 
 setup: $(INSTALLED)  ## install into .venv, as every other target does first
 
@@ -61,6 +61,9 @@ sweep: $(INSTALLED)  ## FC and Conv at 8 to 256 latent dimensions; SWEEP='cifar1
 
 lock: | $(BIN)/python  ## requirements.lock anew, after a change of pyproject.toml
 	$(BIN)/python scripts/lock.py
+
+audit: $(INSTALLED)  ## known vulnerabilities of the locked versions, and everything's licence
+	$(BIN)/python scripts/audit.py
 
 extras: $(INSTALLED)  ## install what CelebA's download, FID and PostgreSQL need
 	$(INSTALL) '.[celeba,fid,postgres]'
