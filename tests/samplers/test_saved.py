@@ -68,8 +68,14 @@ def replaced(file: Path) -> None:
     save_file({"ode_steps": torch.tensor(3)}, file)
 
 
+def exchanged(file: Path) -> None:
+    """Another kind's file in its place."""
+    other = "flow" if file.stem == "mixture" else "mixture"
+    file.write_bytes(file.with_stem(other).read_bytes())
+
+
 @pytest.mark.parametrize("name", ["mixture", "class", "flow"])
-@pytest.mark.parametrize("harm", [Path.unlink, cut, replaced])
+@pytest.mark.parametrize("harm", [Path.unlink, cut, replaced, exchanged])
 def test_missing_or_damaged(
     samplers: dict[str, Sampler], tmp_path: Path, harm: Callable[[Path], None], name: str
 ) -> None:

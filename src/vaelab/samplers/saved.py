@@ -25,6 +25,8 @@ from vaelab.samplers.gaussians import ClassGaussians, Mixture, Prior, Sampler
 from vaelab.settings import DatasetSettings
 from vaelab.vae.model import VAE
 
+KINDS = {"mixture": Mixture, "class": ClassGaussians, "flow": Flow}  # by the files' names
+
 
 def file_of(folder: Path, name: str) -> Path:
     return folder / f"{name}.safetensors"
@@ -49,6 +51,8 @@ def load(folder: Path, name: str, latent_dim: int | None = None) -> Sampler:
         raise UserError(f"there is no {file}; {remedy}")
     try:
         sampler = _sampler(load_file(file))
+        if type(sampler) is not KINDS[name]:
+            raise UserError(f"{file} holds no {name}, but another sampler; remove it, and {remedy}")
         found = sampler.sample(1, torch.Generator()).shape[1]
     except (OSError, SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
         in_words = isinstance(error, OSError | SafetensorError)
