@@ -292,6 +292,19 @@ def test_which_model(
         assert message in capsys.readouterr().err
 
 
+def test_a_folder_that_is_empty_while_its_model_is_trained_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_model(Path("models/toys/fc"))
+    assert main(["sample", "--from", "prior", "--count", "1"]) == 0
+    Path("models/toys/conv").mkdir()
+    assert main(["sample", "--from", "prior", "--count", "1"]) == 2
+    assert "models/toys/conv holds no model, as while it is trained; --net takes fc" in (
+        capsys.readouterr().err
+    )
+    assert main(["sample", "--from", "prior", "--count", "1", "--net", "fc"]) == 0
+
+
 def test_a_folder_stands_for_the_pictures_in_it(
     pictures: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

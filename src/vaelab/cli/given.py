@@ -120,6 +120,12 @@ def _trained(data: str | None, net: str | None) -> Path:
     if data not in found:
         which = f"no model of {data}" if data else "models of several data sets"
         raise UserError(f"models/ has {which}; --data takes {', '.join(found)}")
+    gone = [name for name in ARCHITECTURES if Path("models", data, name).is_dir()][-1:]
+    if not net and gone != found[data][-1:]:
+        raise UserError(
+            f"models/{data}/{gone[0]} holds no model, as while it is trained; --net takes "
+            f"{', '.join(found[data])}"
+        )
     if net and net not in found[data]:
         raise UserError(f"models/{data} has no {net}; --net takes {', '.join(found[data])}")
     return Path("models", data, net or found[data][-1])
