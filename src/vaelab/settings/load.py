@@ -65,10 +65,10 @@ class Settings(Sections):
     @model_validator(mode="after")
     def _names(self) -> Settings:
         for name, recipe in self.datasets.items():
-            if name == "downloads" or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+            if name == "downloads" or not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
                 raise ValueError(
-                    f"datasets: {name!r} cannot be a data set's name; use small letters, digits, "
-                    "'-' and '_' (and not 'downloads', which is the archives' folder)"
+                    f"datasets: {short(name)} cannot be a data set's name; use up to 64 small "
+                    "letters, digits, '-' and '_' (and not 'downloads', the archives' folder)"
                 )
             path, output = getattr(recipe, "path", None), Path("data", name).resolve()
             if path and Path(os.path.expanduser(path)).resolve().is_relative_to(output):
@@ -222,6 +222,29 @@ def load_settings(path: str | Path = "params.yaml") -> Settings:
     return settings
 
 
+SETTINGS = "settings with their values, each on a line below"
+RULES = {  # pydantic's kind of complaint -> what may stand there
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": SETTINGS,
+    "model_type": SETTINGS,
+    "model_attributes_type": SETTINGS,
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "up to {le}",
+    "less_than": "less than {lt}",
+    "too_short": "{min_length} item or more",
+    "too_long": "up to {max_length} items",
+    "missing": "a value is missing",
+    "union_tag_invalid": "source is {tag!r}; allowed: {expected_tags}",
+    "union_tag_not_found": "`source` is missing",
+}
+
+
 def _explain(error: ValidationError, section: str) -> str:
     """The first of pydantic's complaints as one line, in the file's own terms.
 
@@ -233,7 +256,9 @@ def _explain(error: ValidationError, section: str) -> str:
     if where[:1] == ["datasets"]:
         del where[2:3]  # pydantic's mark of the recipe's kind
     key = ".".join(filter(None, [section, *where]))
-    rule = re.sub(r"^(Value error, |Input should be |\w+ should have )", "", first["msg"])
+    rule = re.sub(r"^(Value error, |Input should be )", "", first["msg"])
+    if first["type"] in RULES:
+        rule = RULES[first["type"]].format(**first.get("ctx", {}))
     if isinstance(first["input"], Mapping):  # what is wrong is not one value
         text = ": ".join(filter(None, [key, rule]))
     else:
