@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -293,16 +294,17 @@ def test_which_model(
 
 
 def test_a_folder_that_is_empty_while_its_model_is_trained_is_said(
-    capsys: pytest.CaptureFixture[str],
+    pictures: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_model(Path("models/toys/fc"))
-    assert main(["sample", "--from", "prior", "--count", "1"]) == 0
-    Path("models/toys/conv").mkdir()
-    assert main(["sample", "--from", "prior", "--count", "1"]) == 2
-    assert "models/toys/conv holds no model, as while it is trained; --net takes fc" in (
-        capsys.readouterr().err
-    )
-    assert main(["sample", "--from", "prior", "--count", "1", "--net", "fc"]) == 0
+    save_model(CONV.with_name("fc"))
+    shutil.rmtree(CONV)
+    draw = "sample --from prior --count 1"
+    assert main(draw.split()) == 0
+    CONV.mkdir()
+    assert main(draw.split()) == 2
+    said = "models/toys/conv holds no model, as while it is trained; --net takes fc"
+    assert said in capsys.readouterr().err
+    assert main([*draw.split(), "--net", "fc"]) == 0
 
 
 def test_a_folder_stands_for_the_pictures_in_it(
