@@ -1,4 +1,5 @@
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vaelab.samplers import gaussians
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 torch.set_num_threads(1)  # tests run side by side, and their nets are too small to share out
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 
 @pytest.fixture
