@@ -122,7 +122,7 @@ def test_a_model_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     settings = load_settings(PROJECT / "params.yaml").of("shapes")
     small_vae("conv").eval().save(tmp_path / "model")
     with tracking.run("train_conv", settings, toy_meta(), name="conv", model="conv", seed=0) as run:
-        tracking.register(run, tmp_path / "model", "shapes")
+        run.register(tmp_path / "model", "shapes")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
