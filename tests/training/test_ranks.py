@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,12 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
+from vaelab.runtime.checkpoints import SEAL
 from vaelab.runtime.errors import UserError
 from vaelab.training import ranks
 
@@ -82,7 +85,8 @@ def test_a_process_that_is_killed_ends_the_run_which_then_goes_on(tmp_path: Path
     assert not psutil.wait_procs(children, timeout=5)[1]
 
     (kept,) = state.rglob("state.pt")
-    done = len(torch.load(kept, weights_only=True)["epochs"])
+    state = io.BytesIO(kept.read_bytes()[:-SEAL])
+    done = len(torch.load(state, weights_only=True)["epochs"])
     running = stage("train_conv", folder)
     while "goes on after" not in (said := (folder / "said.txt").read_text()):
         assert running.poll() is None
@@ -105,9 +109,10 @@ def test_what_the_first_process_refuses_is_the_stages_line(tmp_path: Path) -> No
 
 def test_what_is_wrong_with_the_code_is_shown(tmp_path: Path) -> None:
     folder = prepared(tmp_path / "faulty", processes=2, epochs=1)
-    (folder / "models").write_text("a file where the weights' folder should be")
+    images = np.zeros((97, 3, 8, 8), np.uint8)  # of another size than the nets are made for
+    np.save(folder / "data" / "shapes" / "train.npy", images)
     assert stage("train_conv", folder).wait(timeout=60) == 1
-    assert "NotADirectoryError" in (folder / "said.txt").read_text()
+    assert "shapes cannot be multiplied" in (folder / "said.txt").read_text()
 
 
 def test_a_second_training_of_the_same_is_refused(tmp_path: Path) -> None:
