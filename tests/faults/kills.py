@@ -8,6 +8,7 @@ named place of the code: a stop is where it is meant to be, and takes a fraction
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -139,6 +140,8 @@ def _stage(folder: Path, stage: str, moment: str | None, kind: str) -> None:
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     sys.stderr = open("stages.log", "a", buffering=1)  # noqa: SIM115 - until the process ends
     sys.argv = [f"src/stages/{stage}.py", "toys"]
+    logging.getLogger().handlers.clear()  # those of the process that forked, as pytest's
+    logging.getLogger("vaelab").disabled = False
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
