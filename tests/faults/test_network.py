@@ -313,7 +313,7 @@ def test_a_full_disk(server, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(transfer, "_transfer", full)
-        message = rf"{target} cannot be written: No space left on device; [\d,]+ MB are free$"
+        message = rf"{target} cannot be written: No space left on device; [\d,]+ MB are free there$"
         with pytest.raises(UserError, match=message):
             fetch(server.url, target)
         assert not (tmp_path / "p.zip.part").exists()

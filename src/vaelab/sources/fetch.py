@@ -9,7 +9,6 @@ in an address stands for an environment variable: a key that no file, message or
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import logging
@@ -25,6 +24,7 @@ from typing import NamedTuple
 from vaelab.data.files import what_it_is
 from vaelab.runtime import repository
 from vaelab.runtime.errors import UserError, masked
+from vaelab.runtime.files import unwritable
 from vaelab.sources.transfer import WEB_PAGE, Refused, from_google_drive, over_http
 
 log = logging.getLogger("vaelab")
@@ -124,11 +124,9 @@ def fetch_all(
                 f"again (`make demo` needs no network){': ' + ', '.join(missing) if many else ''}"
             ) from None
         except OSError as error:
-            room = ""
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                room = f"; {shutil.disk_usage(archive.target.parent).free // 10**6:,} MB are free"
-            reason = error.strerror or error
-            raise UserError(f"{archive.target} cannot be written: {reason}{room}") from None
+            target = archive.target
+            reason = unwritable(error, target) or f"{target} cannot be written: {error}"
+            raise UserError(reason) from None
     return [found[archive.target] for archive in archives]
 
 
