@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import kills
+
+from vaelab.training.run import IN_GIT
 
 STOPS = (
     ("KILL", "before the first epoch"),
@@ -28,6 +31,7 @@ def test_stopped_in_every_way_training_ends_in_the_same_bytes_and_one_run(tmp_pa
     assert (place / "stages.log").read_text().count("goes on after epoch") == 4
     assert not list((place / ".vaelab" / "checkpoints").rglob("*.pt"))
     assert kills.contents(place) == kills.contents(whole)
+    assert tuple(json.loads((place / "metrics/toys/conv.json").read_text())["conv"]) == IN_GIT
     (new,) = [run for key, run in kills.runs(place).items() if key not in known]
     assert new == ("FINISHED", [*range(1, kills.EPOCHS + 1)])
 
