@@ -27,9 +27,9 @@ from torch import Tensor
 
 import gradients
 from vaelab import nets
-from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.aggregate import aggregated_posterior, encoding_statistics
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 from vaelab.metrics.variation import distance, sharpness
 from vaelab.metrics.wasserstein import PatchReference
 from vaelab.plotting.style import COLOURS, new_figure, save, show_beside, show_sheet
@@ -160,11 +160,11 @@ def miss(vae: VAE, images: Tensor) -> float:
     return float(distance(images, round_trip(vae, images)).mean())
 
 
-def judge(images: Tensor, reference: PatchReference, train: UInt8Array) -> dict[str, float]:
+def judge(images: Tensor, reference: PatchReference, train: NearestSearch) -> dict[str, float]:
     """images: (JUDGED, C, H, W) in [0, 1]."""
     return {
         "swd": reference.distance(images).mean,
-        "nearest": float(nearest([images], train)[0].distance.mean()),
+        "nearest": float(train.find(images).distance.mean()),
         "sharpness": float(sharpness(images).mean()),
     }
 
@@ -310,6 +310,7 @@ def main(dataset: str, out: Path) -> None:
     tests = to_floats(pixels)
     noise = torch.randn(JUDGED, LATENT_DIM, generator=generator)
     reference, others = PatchReference(tests[:JUDGED], seed=SEED), tests[JUDGED:]
+    training = NearestSearch(images.train.images)
 
     posteriors = {key: encode(vae, images.train.images) for key, vae in vaes.items()}
     fitted = {key: whitening_of(posterior) for key, posterior in posteriors.items()}
@@ -339,9 +340,9 @@ def main(dataset: str, out: Path) -> None:
         },
         "encodings": {key: measure_encodings(posterior) for key, posterior in posteriors.items()},
         "generated": {
-            "real": judge(others, reference, images.train.images),
+            "real": judge(others, reference, training),
             **{
-                source: {key: judge(x, reference, images.train.images) for key, x in each.items()}
+                source: {key: judge(x, reference, training) for key, x in each.items()}
                 for source, each in made.items()
             },
             "prior_round_trip": {key: miss(vae, prior[key]) for key, vae in vaes.items()},

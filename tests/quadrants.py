@@ -37,6 +37,7 @@ class Quadrants(torch.nn.Module):
     """
 
     latent_dim = LATENT_DIM
+    shape = (1, SIDE, SIDE)
 
     def __init__(self, logvar: float = -4.0) -> None:
         super().__init__()

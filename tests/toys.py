@@ -188,6 +188,7 @@ class Blocks(nn.Module):
     """A VAE's interface: each of four latents is the mean of a block of pixels of (1, 16, 16)."""
 
     latent_dim = 4
+    shape = (1, 16, 16)
     stochastic = True
 
     def __init__(self, reach: float = 0.1) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.data.arrays import ImageArrays, ImageRows
 from vaelab.metrics.frame import flat, frame, rows
 from vaelab.metrics.inception import check_weights
 from vaelab.metrics.pca import fit_pca
@@ -69,7 +69,7 @@ def main(dataset: str) -> None:
         table.append(rows("mean_image", ms.measure_mean_image(images)))
 
         step("distances to real images")
-        groups: dict[gen.Key, Mapping[str, UInt8Array]] = {("data", None): {gen.FLOOR: real.other}}
+        groups: dict[gen.Key, Mapping[str, ImageRows]] = {("data", None): {gen.FLOOR: real.other}}
         groups |= {(each.model, each.seed): each.generated for each in every}
         groups["pca", None] = gen.generate_by_pca(pca, codes, real, options.seed)
         judged, inception = gen.judge_all(real, groups, weights, options.seed, device)

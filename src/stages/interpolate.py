@@ -13,7 +13,7 @@ import torch
 
 from vaelab.data.arrays import ImageArrays
 from vaelab.metrics.frame import flat, mean
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 from vaelab.nets.saved import load_first
 from vaelab.plotting.style import NAMES
 from vaelab.runtime import tracking
@@ -26,7 +26,6 @@ from vaelab.studies.interpolate.measure import differences, measure_paths, summa
 from vaelab.studies.interpolate.paths import cross_fades
 from vaelab.studies.interpolate.pictures import corner_pictures, draw_pairs, shown_pairs
 from vaelab.vae.device import select_device
-from vaelab.vae.pixels import to_floats
 
 COMPARED = ("linear", "slerp")  # kinds of path, in the metrics file
 
@@ -39,7 +38,7 @@ def main(dataset: str) -> None:
     vaes = load_first(settings.models_dir, device)
     latent_dim = next(iter(vaes.values())).latent_dim
     pairs, corners = shown_pairs(images, chosen), corner_pictures(images, chosen)
-    labels, train = torch.tensor(images.test.labels), images.train.images
+    labels = torch.tensor(images.test.labels)
     drawn = draw_pairs(labels, chosen.measured, chosen.seed)
     measured = images.test.images[drawn.numpy()]
     shown = np.stack([[picture.image for picture in pair] for pair in pairs])
@@ -52,7 +51,7 @@ def main(dataset: str) -> None:
         tracking.run("interpolate", settings, images.meta, name=run_name) as run,
         steps("interpolate", shares) as step,
     ):
-        fade = measure_paths(cross_fades(measured, chosen.steps), to_floats(measured))
+        fade = measure_paths(cross_fades(measured, chosen.steps), measured)
         walked, paths = {}, {("pixels", "linear"): fade}
         for model, vae in vaes.items():
             step(f"paths of {NAMES[model]}")
@@ -61,10 +60,11 @@ def main(dataset: str) -> None:
             paths |= {(model, kind): path for kind, path in walked[model].measured.items()}
 
         step("nearest images")
-        middles = [path.middle for path in paths.values()]
-        *near, originals = nearest([*middles, to_floats(measured).flatten(0, 1)], train, device)
-        for path, found in zip(paths.values(), near, strict=True):
-            path.figures["nearest"] = found.distance
+        search = NearestSearch(images.train.images, device)
+        for path in paths.values():
+            path.figures["nearest"] = search.find(path.middle).distance
+        ends = measured.reshape(-1, *images.shape)
+        near_originals = float(search.find(ends).distance.mean())
 
         by_pair = {row: path.figures for row, path in paths.items()}
         figures = summary(by_pair, labels[drawn])
@@ -76,7 +76,6 @@ def main(dataset: str) -> None:
         run.log_metrics(flat(contrast))
         write_csv(folder / "measures.csv", figures)
         write_csv(folder / "differences.csv", differences(by_pair))
-        near_originals = float(originals.distance.mean())
         facts = {"latent_dim": latent_dim, "shown": len(pairs), "near_originals": near_originals}
         write_json(folder / "facts.json", facts)
 

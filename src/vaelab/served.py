@@ -66,7 +66,7 @@ class ServedVAE(PythonModel):
         return pd.DataFrame({"image": self._vae.decode_mean(z).tolist()})
 
     def _images(self, rows: pd.DataFrame) -> Tensor:
-        return _column(rows, "image", self._vae.config.shape)
+        return _column(rows, "image", self._vae.shape)
 
     def _codes(self, rows: pd.DataFrame) -> Tensor:
         return _column(rows, "code", (self._vae.latent_dim,))

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vaelab.metrics import fidelity as module
 from vaelab.metrics.fidelity import fidelity, pixel_entropy, ssim
 from vaelab.vae import inference
 
@@ -35,8 +34,7 @@ def test_errors_by_hand_in_uneven_batches(
     figures = whole.figures()
     assert figures["mse"] == pytest.approx(expected.mean(), rel=1e-5)
     assert figures["psnr"] == pytest.approx(-10.0 * math.log10(expected.mean()), rel=1e-5)
-    for owner in (module, inference):
-        monkeypatch.setattr(owner, "BATCH", 7)
+    monkeypatch.setattr(inference, "BATCH", 7)
     parts = fidelity(decode, codes, images, CPU)
     torch.testing.assert_close(parts.mse, whole.mse)
     torch.testing.assert_close(parts.ssim, whole.ssim)
@@ -79,7 +77,7 @@ def test_pixel_entropy_bounds_the_cross_entropy(
     best = nn.functional.binary_cross_entropy(floats, floats, reduction="none")
     expected = best.flatten(1).sum(1).mean().item()
     assert pixel_entropy(images) == pytest.approx(expected, rel=1e-9)
-    monkeypatch.setattr(module, "BATCH", 7)
+    monkeypatch.setattr(inference, "BATCH", 7)
     assert pixel_entropy(images) == pytest.approx(expected, rel=1e-9)
     half = np.full((2, 1, 4, 4), 51, np.uint8)  # 0.2
     by_hand = -16 * (0.2 * math.log(0.2) + 0.8 * math.log(0.8))

@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from vaelab.metrics import nearest as module
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 
 
 @pytest.mark.parametrize("chunk", [0.5, 7, 64])
@@ -18,12 +18,10 @@ def test_nearest_against_brute_force(chunk: float, monkeypatch: pytest.MonkeyPat
     queries = torch.rand(9, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     queries[0] = torch.from_numpy(train[49]).float() / 255.0
     distances = cdist(queries.flatten(1).numpy(), train.reshape(50, -1) / 255.0)
-    groups = nearest(queries.split([3, 6]), train)
-    assert [len(group.distance) for group in groups] == [3, 6]
-    found = torch.cat([group.distance for group in groups])
+    nearest = NearestSearch(train).find(queries)
+    found, index = nearest.distance, nearest.index
     np.testing.assert_allclose(found[1:], distances.min(1)[1:] / math.sqrt(3 * 8 * 8), rtol=1e-4)
     assert float(found[0]) < 1e-3
-    index = torch.cat([group.index for group in groups])
     assert index.tolist() == distances.argmin(1).tolist()
 
 
@@ -44,7 +42,7 @@ def test_none_is_passed_over(components: int, few: float, monkeypatch: pytest.Mo
     )
     distances = cdist(queries / 255.0, train / 255.0) / math.sqrt(192)
     images = torch.from_numpy(queries / 255.0).float().reshape(-1, 3, 8, 8)
-    [found] = nearest([images], train.reshape(-1, 3, 8, 8))
+    found = NearestSearch(train.reshape(-1, 3, 8, 8)).find(images)
     assert found.index.tolist() == distances.argmin(1).tolist()
     np.testing.assert_allclose(found.distance, distances.min(1), rtol=1e-4, atol=1e-3)
 
@@ -60,5 +58,5 @@ def test_images_nearer_to_each_other_than_the_bound_is_exact(
     queries = (train[0] + rng.uniform(-1, 1, (50, 192))) / 255.0
     distances = cdist(queries, train / 255.0) / math.sqrt(192)
     images = torch.from_numpy(queries).float().reshape(-1, 3, 8, 8)
-    [found] = nearest([images], train.reshape(-1, 3, 8, 8))
+    found = NearestSearch(train.reshape(-1, 3, 8, 8)).find(images)
     np.testing.assert_allclose(found.distance, distances.min(1), rtol=1e-4)

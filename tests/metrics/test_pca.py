@@ -24,7 +24,8 @@ def correlated(count: int, shape: tuple[int, int, int], rank: int) -> NDArray[np
 
 @pytest.mark.parametrize(
     ("shape", "components"),
-    [((1, 4, 4), 5), ((3, 16, 16), 12)],  # as many Krylov vectors as dimensions, and far fewer
+    # As many Krylov vectors as dimensions; fewer; and more dimensions than images.
+    [((1, 4, 4), 5), ((1, 8, 8), 5), ((3, 16, 16), 12)],
 )
 def test_same_as_sklearn(shape: tuple[int, int, int], components: int) -> None:
     images = correlated(400, shape, rank=20)
@@ -38,6 +39,8 @@ def test_same_as_sklearn(shape: tuple[int, int, int], components: int) -> None:
     overlap = np.abs((pca.components.numpy() * reference.components_).sum(1))
     np.testing.assert_allclose(overlap, 1.0, atol=1e-3)
     np.testing.assert_allclose(pca.mean.numpy(), reference.mean_, atol=1e-6)
+    gram = pca.components @ pca.components.T
+    torch.testing.assert_close(gram, torch.eye(components), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("count", "wanted", "expected"), [(200, 99, 16), (6, 99, 5), (200, 3, 3)])

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.distance import pdist
 from toys import seeded
 
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 from vaelab.metrics.variation import diversity, share, sharpness, variation
 
 
@@ -39,12 +39,14 @@ def test_diversity_of_nearly_equal_images_keeps_its_digits() -> None:
 
 def test_variation_of_groups_of_several_sizes() -> None:
     train = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
-    assert variation([torch.rand(1, 1, 8, 8)], train)[0].diversity is None
-    groups = [torch.rand(n, 1, 8, 8, generator=seeded(n)) for n in (2, 5)]
-    for images, found in zip(groups, variation(groups, train), strict=True):
+    training = NearestSearch(train)
+    assert variation(torch.rand(1, 1, 8, 8), training).diversity is None
+    for n in (2, 5):
+        images = torch.rand(n, 1, 8, 8, generator=seeded(n))
+        found = variation(images, training)
         assert found.sharpness == pytest.approx(float(sharpness(images).mean()))
         assert found.diversity == pytest.approx(float(diversity(images)))
-        distance = nearest([images], train)[0].distance
+        distance = training.find(images).distance
         assert found.nearest == pytest.approx(float(distance.mean()), rel=1e-5)
 
 

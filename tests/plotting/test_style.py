@@ -62,6 +62,18 @@ def test_sheets_larger_than_their_room_are_smoothed(side: int, interpolation: st
     assert axes.images[0].get_interpolation() == interpolation
 
 
+@pytest.mark.parametrize("side", [8, 64, 512])
+def test_sheets_far_larger_than_their_room_are_made_smaller(side: int) -> None:
+    axes = new_figure(3.0).subplots()
+    images = np.repeat(photographs(8, side).mean((2, 3), keepdims=True), side, 2).repeat(side, 3)
+    show_sheet(axes, images / 255.0, 8, column_labels=[*"abcdefgh"])
+    drawn = np.asarray(axes.images[0].get_array())
+    assert drawn.shape[1] <= 3.0 * axes.bbox.width
+    assert (drawn.shape[1] < 8 * side) == (side == 512)
+    for at, image in zip(axes.xaxis.get_ticklocs(), images, strict=False):
+        np.testing.assert_array_equal(drawn[5, int(at)], np.rint(image[:, 0, 0]))
+
+
 def test_saved_small_at_report_size_and_with_the_same_bytes(tmp_path: Path) -> None:
     files = [tmp_path / "new" / name for name in ("one.png", "two.png")]
     for file in files:

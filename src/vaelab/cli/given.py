@@ -69,7 +69,7 @@ class Given(NamedTuple):
         for named in files:
             for file in self._inside(named) if folders and named.is_dir() else [named]:
                 try:
-                    images.append(read_picture(file, self.vae.config.shape, levels))
+                    images.append(read_picture(file, self.vae.shape, levels))
                     found.append(file)
                 except UserError as error:
                     if file in files:

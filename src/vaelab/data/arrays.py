@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,35 @@ ROWS = 64  # moved at once
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
+
+
+class ImageRows(Protocol):
+    """uint8 (N, C, H, W): an array, a tensor, or what gives the same for the rows asked of it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Some images of an array that may be memory-mapped, read when they are looked at."""
+
+    images: UInt8Array  # (M, C, H, W)
+    rows: Int64Array  # (N,), their numbers
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.rows), *self.images.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | Int64Array) -> UInt8Array:
+        return self.images[self.rows[rows]]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaelab.data.arrays import UInt8Array
-from vaelab.vae.inference import batches, device_of, evenly
+from vaelab.data.arrays import Picked, UInt8Array
+from vaelab.vae.inference import batch_size, batches, device_of, evenly
 from vaelab.vae.model import VAE
-from vaelab.vae.objective import elbo_terms
+from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 
-DECODES = 1024  # images that are decoded at a time, however many draws are asked for
+DECODES = 1024  # images that are decoded at a time, at most, however many draws are asked for
 
 
 class Bounds(NamedTuple):
@@ -66,7 +66,7 @@ def bounds(
         log_likelihood, _, rate = log_weight_terms(vae, batch, elbo_samples, generator)
         distortions.append(-log_likelihood.mean(0))
         rates.append(rate)
-    for batch in batches(images[evenly(len(images), iw_images)], device):
+    for batch in batches(Picked(images, evenly(len(images), iw_images)), device):
         log_likelihood, log_ratio, _ = log_weight_terms(vae, batch, iw_samples, generator)
         log_weights = log_likelihood + log_ratio
         gaps.append(importance_weighted_bound(log_weights) - log_weights.mean(0))
@@ -81,17 +81,18 @@ def log_weight_terms(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """log p(x|z) and log p(z) - log q(z|x) of z ~ q(z|x), each (draws, B), and the rate, (B,).
 
-    images: (B, C, H, W) in [0, 1]. DECODES images are decoded at a time. Float64, on the CPU.
+    images: (B, C, H, W) in [0, 1]. Float64, on the CPU.
     """
-    at_once = max(1, DECODES // len(images))
+    decodes = batch_size(images.shape[1:], DECODES)
+    at_once = max(1, decodes // len(images))
     posterior = vae.encode(images)
-    parts = [
-        elbo_terms(vae, images, generator, draws=min(at_once, draws - start), posterior=posterior)
-        for start in range(0, draws, at_once)
-    ]
-    log_likelihood = torch.cat([part.log_likelihood.cpu().double() for part in parts])
-    log_ratio = torch.cat([part.log_ratio.cpu().double() for part in parts])
-    return log_likelihood, log_ratio, parts[0].rate.cpu().double()
+    log_likelihood, log_ratio = torch.empty(2, draws, len(images), dtype=torch.float64)
+    for rows in torch.arange(draws).split(at_once):
+        terms = elbo_terms(vae, images, generator, draws=len(rows), posterior=posterior)
+        log_likelihood[rows], log_ratio[rows] = (
+            values.cpu().double() for values in (terms.log_likelihood, terms.log_ratio)
+        )
+    return log_likelihood, log_ratio, kl_to_standard_normal(*posterior).sum(1).cpu().double()
 
 
 def bits_per_dim(nats: float, shape: tuple[int, int, int]) -> float:

@@ -11,7 +11,7 @@ from vaelab.vae.model import VAE
 
 def macs(vae: VAE) -> int:
     """Of encoding one image and decoding one z, in linear layers and convolutions."""
-    image = torch.zeros(1, *vae.config.shape, device=device_of(vae))
+    image = torch.zeros(1, *vae.shape, device=device_of(vae))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         vae.decode(vae.encode(image).mu)
     return counter.get_total_flops() // 2

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vaelab.data.arrays import UInt8Array
-from vaelab.vae.inference import BATCH, batches, evenly, mean_of
+from vaelab.data.arrays import Picked, UInt8Array
+from vaelab.vae.inference import batch_size, batches, evenly, mean_of
 from vaelab.vae.pixels import psnr
 
 WINDOW = 5  # pixels of SSIM's on either side
@@ -40,15 +40,19 @@ def fidelity(
     decode: Callable[[Tensor], Tensor], codes: Tensor, images: UInt8Array, device: torch.device
 ) -> Fidelity:
     """codes: (N, K), of which `decode` makes (B, C, H, W) in [0, 1]; images: uint8 (N, C, H, W)."""
-    errors, similarity = [], []
-    for part, originals in zip(codes.split(BATCH), batches(images, device), strict=True):
-        errors.append((decode(part.to(device)) - originals).square().flatten(1).mean(1).cpu())
-    some = evenly(len(images), SSIM_IMAGES)
-    for part, originals in zip(
-        codes[some].split(BATCH), batches(images[some], device), strict=True
-    ):
-        similarity.append(ssim(decode(part.to(device)), originals).cpu())
-    return Fidelity(torch.cat(errors), torch.cat(similarity))
+    chosen = evenly(len(images), SSIM_IMAGES)
+    errors, similarity = torch.empty(len(images)), torch.empty(len(chosen))
+    for found, some, measure in ((errors, np.arange(len(images)), mse), (similarity, chosen, ssim)):
+        rows = torch.arange(len(some)).split(batch_size(images.shape[1:]))
+        for part, originals in zip(rows, batches(Picked(images, some), device), strict=True):
+            decoded = decode(codes[some[part]].to(device))
+            found[part] = measure(decoded, originals).cpu()
+    return Fidelity(errors, similarity)
+
+
+def mse(images: Tensor, originals: Tensor) -> Tensor:
+    """Of each pair, both (B, C, H, W). Returns (B,)."""
+    return (images - originals).square().flatten(1).mean(1)
 
 
 def ssim(images: Tensor, originals: Tensor) -> Tensor:
@@ -81,8 +85,9 @@ def pixel_entropy(images: UInt8Array) -> float:
     images: uint8 (N, C, H, W). No binary cross-entropy with these pixels as targets can be lower.
     """
     counts = np.zeros(256)
-    for start in range(0, len(images), BATCH):
-        counts += np.bincount(images[start : start + BATCH].ravel(), minlength=256)
+    size = batch_size(images.shape[1:])
+    for start in range(0, len(images), size):
+        counts += np.bincount(images[start : start + size].ravel(), minlength=256)
     grey = torch.arange(256).double() / 255.0  # float64: a sum over millions of pixels
     entropy = torch.distributions.Bernoulli(grey).entropy()
     return math.fsum((entropy.numpy() * counts).tolist()) / len(images)

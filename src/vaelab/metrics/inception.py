@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaelab.data.arrays import UInt8Array
+from vaelab.data.arrays import ImageRows
 from vaelab.runtime.errors import UserError
 
 BATCH = 64
@@ -44,8 +44,8 @@ class InceptionDistances(NamedTuple):
 
 
 def inception_distances(
-    reference: UInt8Array,
-    groups: Mapping[str, UInt8Array],
+    reference: ImageRows,
+    groups: Mapping[str, ImageRows],
     *,
     weights: Path | None,
     device: torch.device,
@@ -139,7 +139,7 @@ def feature_distances(
 
 
 @torch.no_grad()
-def inception_features(net: nn.Module, images: UInt8Array, device: torch.device) -> Tensor:
+def inception_features(net: nn.Module, images: ImageRows, device: torch.device) -> Tensor:
     """uint8 (N, C, H, W) -> (N, FEATURES) on the CPU; C is 3, or 1 and then repeated."""
     features = []
     for start in range(0, len(images), BATCH):

@@ -9,6 +9,7 @@ VAE can lie below it because it pays for its codes; how far is what the comparis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab.data.arrays import Float32Array, UInt8Array
+from vaelab.data.arrays import Float32Array, ImageRows, UInt8Array
 from vaelab.vae.pixels import to_floats
 
-CHUNK = 2**25  # values of images that are held as floats at a time
+CHUNK = 2**24  # values of images that are held as floats at a time
 OVERSAMPLING = 16
 BLOCKS = 3
+EMPTY = 1e-6  # length of an axis along which nothing varies
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class PCA:
     mean: Tensor  # (D,) in [0, 1], D = C * H * W
     components: Tensor  # (K, D), orthonormal rows, the one of most variance first
 
-    def encode(self, images: UInt8Array) -> Tensor:
+    def encode(self, images: ImageRows) -> Tensor:
         """uint8 (N, C, H, W), which may be memory-mapped -> (N, K)"""
         return torch.cat([(part - self.mean) @ self.components.T for part in _chunks(images)])
 
@@ -40,7 +42,7 @@ class PCA:
         flat = torch.addmm(self.mean, codes, self.components)
         return flat.clamp(0.0, 1.0).unflatten(1, self.shape)
 
-    def reconstruct(self, images: UInt8Array) -> Float32Array:
+    def reconstruct(self, images: ImageRows) -> Float32Array:
         """uint8 (N, C, H, W) -> the same shape in [0, 1]."""
         return self.decode(self.encode(images)).numpy()
 
@@ -56,34 +58,47 @@ def fit_pca(images: UInt8Array, components: int, *, seed: int = 0) -> PCA:
     """The leading principal components of uint8 images (N, C, H, W), which may be memory-mapped.
 
     At most min(components, D, N - 1) of them, D = C * H * W. By block Krylov iteration (Musco &
-    Musco 2015, algorithm 2) from a start drawn by `seed`: the images pass BLOCKS + 2 times in
-    chunks, and what is held is BLOCKS * (components + OVERSAMPLING) numbers for each of D. Exact
-    where that is D or more; for 128 components of 32 x 32 photographs it takes less than half
-    the time of the covariance's eigenvectors and comes within 0.001 dB of them.
+    Musco 2015, algorithm 2) from a start drawn by `seed`, of whichever is smaller, the scatter
+    matrix of the D values or the Gram matrix of the N images: the images pass in chunks, and what
+    is held is (components + OVERSAMPLING) numbers for each of D and N, and BLOCKS times as many for
+    each of the fewer. Exact where that is all of them; for 128 components of 32 x 32 photographs it
+    comes within 0.001 dB of the covariance's eigenvectors.
     """
-    count, dimension = len(images), images[0].size
+    count, dimension = len(images), math.prod(images.shape[1:])
+    fewer = min(count, dimension)
     components = min(components, dimension, count - 1)
     total = images.sum(0, dtype=np.uint64).ravel()
     mean = torch.from_numpy(total / (255.0 * count)).float()
 
-    width = min(components + OVERSAMPLING, dimension)
-    block = torch.randn(dimension, width, generator=torch.Generator().manual_seed(seed))
+    def project(basis: Tensor) -> Tensor:
+        """The centred images times the basis: (D, k) -> (N, k)"""
+        return torch.cat([(chunk - mean) @ basis for chunk in _chunks(images)])
+
+    def combine(weights: Tensor) -> Tensor:
+        """Weighted sums of the centred images: (N, k) -> (D, k)"""
+        rows, start = torch.zeros(weights.shape[1], dimension), 0
+        for chunk in _chunks(images):
+            rows.addmm_(weights[start : start + len(chunk)].T, chunk - mean)
+            start += len(chunk)
+        return rows.T
+
+    def times(block: Tensor) -> Tensor:
+        """The smaller matrix times the block, (fewer, k)."""
+        return project(combine(block)) if count < dimension else combine(project(block))
+
+    width = min(components + OVERSAMPLING, fewer)
+    block = torch.randn(fewer, width, generator=torch.Generator().manual_seed(seed))
     blocks = []
     for _ in range(BLOCKS):
-        product = torch.zeros_like(block)  # (D, width): the scatter matrix times the block
-        for chunk in _chunks(images):
-            centred = chunk - mean
-            product.addmm_(centred.T, centred @ block)
-        block = torch.linalg.qr(product).Q
+        block = torch.linalg.qr(times(block)).Q
         blocks.append(block)
 
-    basis = torch.linalg.qr(torch.cat(blocks, 1)).Q  # (D, at most D)
-    inside = torch.zeros(basis.shape[1], basis.shape[1])  # the scatter matrix seen in that basis
-    for chunk in _chunks(images):
-        projected = (chunk - mean) @ basis
-        inside.addmm_(projected.T, projected)
-    leading = torch.linalg.eigh(inside).eigenvectors.flip(1)[:, :components]
-    return PCA(images.shape[1:], mean, (basis @ leading).T.contiguous())
+    basis = torch.linalg.qr(torch.cat(blocks, 1)).Q  # (fewer, at most fewer)
+    inside = torch.cat([basis.T @ times(part) for part in basis.split(width, 1)], 1)
+    leading = basis @ torch.linalg.eigh(inside).eigenvectors.flip(1)[:, :components]
+    axes = (combine(leading) if count < dimension else leading).T.contiguous()
+    axes /= torch.linalg.vector_norm(axes, dim=1, keepdim=True).clamp(min=EMPTY)
+    return PCA(images.shape[1:], mean, axes)
 
 
 class Projection(NamedTuple):
@@ -121,8 +136,8 @@ def principal_axes(points: Tensor, most: int) -> tuple[Tensor, Tensor]:
     return values, torch.linalg.qr(points.T @ vectors).Q if wide else vectors
 
 
-def _chunks(images: UInt8Array) -> Iterator[Tensor]:
+def _chunks(images: ImageRows) -> Iterator[Tensor]:
     """uint8 (N, C, H, W) -> float (n, D) in [0, 1], n * D at most CHUNK"""
-    rows = max(1, CHUNK // images[0].size)
+    rows = max(1, CHUNK // math.prod(images.shape[1:]))
     for start in range(0, len(images), rows):
         yield to_floats(images[start : start + rows]).flatten(1)

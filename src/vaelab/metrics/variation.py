@@ -7,16 +7,14 @@ pixel"), of images in [0, 1].
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 
+COLUMNS = 2**14  # values of each image that are compared at a time
 STILL = 1e-6  # RMSE per pixel up to which images differ by rounding alone
 
 
@@ -28,18 +26,13 @@ class Variation(NamedTuple):
     nearest: float  # mean distance to the nearest training image, RMSE per pixel
 
 
-def variation(
-    groups: Sequence[Tensor], train: NDArray[np.uint8], device: torch.device | None = None
-) -> list[Variation]:
-    """Of each group of images: (n, C, H, W) in [0, 1]; train: uint8 (M, C, H, W)."""
-    return [
-        Variation(
-            float(sharpness(images).mean()),
-            float(diversity(images)) if len(images) > 1 else None,
-            float(found.distance.mean()),
-        )
-        for images, found in zip(groups, nearest(groups, train, device), strict=True)
-    ]
+def variation(images: Tensor, training: NearestSearch) -> Variation:
+    """images: (n, C, H, W) in [0, 1]."""
+    return Variation(
+        float(torch.cat([sharpness(part) for part in images.split(1)]).mean()),
+        float(diversity(images)) if len(images) > 1 else None,
+        float(training.find(images).distance.mean()),
+    )
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -60,9 +53,12 @@ def sharpness(images: Tensor) -> Tensor:
 
 def diversity(images: Tensor) -> Tensor:
     """Mean distance over all pairs, RMSE per pixel. images: (N, C, H, W), N > 1. Returns ()."""
-    flat = (images - images.mean(0)).flatten(1)
+    flat, squares = images.flatten(1), torch.zeros(len(images), len(images))
+    for part in flat.split(COLUMNS, 1):
+        centred = part - part.mean(0)
+        squares += torch.cdist(centred, centred).square()
     first, second = torch.triu_indices(len(flat), len(flat), offset=1)
-    return torch.cdist(flat, flat)[first, second].mean() / math.sqrt(flat.shape[1])
+    return squares[first, second].sqrt().mean() / math.sqrt(flat.shape[1])
 
 
 def share(value: float | None, whole: float | None) -> float | None:

@@ -3,7 +3,7 @@
     one_half, other_half = test[:n], test[n : 2 * n]    # of images in random order
     reference = PatchReference(one_half, seed=0)
     floor = reference.distance(other_half)              # what as many real images have
-    generated = reference.distance(samples)             # (n, C, H, W) as well
+    generated = reference.distance(samples)             # (n, C, H, W) as well, read in chunks
 
 A Laplacian pyramid (Burt & Adelson 1983) takes the images apart; each level's 7 x 7 patches are
 compared along random directions (Karras et al. 2018, section 5). No trained network is needed. Real
@@ -15,12 +15,16 @@ loss of contrast, or a shift in colour, is seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from vaelab.data.arrays import ImageRows
+from vaelab.vae.pixels import to_floats
 
 SMALLEST_SIDE = 16  # of a level
 PATCH = 7  # the side of a patch, pixels
@@ -76,14 +80,14 @@ class SlicedWasserstein:
 class PatchReference:
     """Real images, prepared once for many sets of as many images to be compared with.
 
-    images: (N, C, H, W) in [0, 1], C 1 or 3, sides of at least 16. seed: of the places from which
-    the patches are taken, the same in every set, and of the directions onto which they are
-    projected.
+    images: (N, C, H, W), uint8 or in [0, 1], C 1 or 3, sides of at least 16. seed: of the places
+    from which the patches are taken, the same in every set, and of the directions onto which they
+    are projected.
     """
 
-    def __init__(self, images: Tensor, *, seed: int) -> None:
-        self.shape = images.shape
-        self.sides = tuple(level.shape[2] for level in laplacian_pyramid(images[:1].cpu()))
+    def __init__(self, images: ImageRows, *, seed: int) -> None:
+        self.shape = tuple(images.shape)
+        self.sides = tuple(level.shape[2] for level in laplacian_pyramid(to_floats(images[:1])))
         generator = torch.Generator().manual_seed(seed)
         count, channels = images.shape[:2]
         self.corners = []  # of a level's patches, the upper left: (N, PATCHES, 2)
@@ -96,19 +100,19 @@ class PatchReference:
             self.directions.append((directions / deviation.unsqueeze(1)).flatten(1))
         self._projected = self._project(images)
 
-    def distance(self, images: Tensor) -> SlicedWasserstein:
-        """images: as many and as large as the reference's, in [0, 1].
+    def distance(self, images: ImageRows) -> SlicedWasserstein:
+        """images: as many and as large as the reference's, uint8 or in [0, 1].
 
         For each level the mean over directions of the 1-Wasserstein distance between the two sets'
         patches, projected onto that direction: the mean difference of their sorted values.
         """
-        if images.shape != self.shape:
-            raise ValueError(f"images {tuple(images.shape)}, reference {tuple(self.shape)}")
+        if tuple(images.shape) != self.shape:
+            raise ValueError(f"images {tuple(images.shape)}, reference {self.shape}")
         pairs = zip(self._projected, self._project(images), strict=True)
         levels = tuple(UNIT * (a - b).abs().mean(1).double().mean().item() for a, b in pairs)
         return SlicedWasserstein(self.sides, levels, sum(levels) / len(levels))
 
-    def _project(self, images: Tensor) -> list[Tensor]:
+    def _project(self, images: ImageRows) -> list[Tensor]:
         """For each level the patches' projections, sorted: (PROJECTIONS, N * PATCHES)"""
         projected = [torch.empty(PROJECTIONS, len(images) * PATCHES) for _ in self.sides]
         for start, pyramid in _pyramids(images):
@@ -121,11 +125,11 @@ class PatchReference:
         return projected
 
 
-def _pyramids(images: Tensor) -> Iterator[tuple[int, list[Tensor]]]:
+def _pyramids(images: ImageRows) -> Iterator[tuple[int, list[Tensor]]]:
     """Chunks of at most CHUNK values, as the first image's index and the chunk's pyramid."""
-    rows = max(1, CHUNK // images[0].numel())
+    rows = max(1, CHUNK // math.prod(images.shape[1:]))
     for start in range(0, len(images), rows):
-        yield start, laplacian_pyramid(images[start : start + rows].cpu().float())
+        yield start, laplacian_pyramid(to_floats(images[start : start + rows]).cpu())
 
 
 def _patches(level: Tensor, corners: Tensor) -> Tensor:
@@ -135,8 +139,12 @@ def _patches(level: Tensor, corners: Tensor) -> Tensor:
     return places[image, :, corners[..., 0], corners[..., 1]].flatten(0, 1).flatten(1)
 
 
-def _deviations(images: Tensor) -> list[Tensor]:
+def _deviations(images: ImageRows) -> list[Tensor]:
     """For each level the pixels' standard deviation in each channel, (C,); at least ROUNDING."""
-    levels = zip(*(pyramid for _, pyramid in _pyramids(images)), strict=True)
-    variances = [torch.cat(parts).double().var((0, 2, 3), correction=0) for parts in levels]
+    chunks = (
+        [torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]) * len(x) for x in doubles]
+        for doubles in ([level.double() for level in pyramid] for _, pyramid in _pyramids(images))
+    )
+    moments = [sum(level) / len(images) for level in zip(*chunks, strict=True)]
+    variances = [square - mean.square() for mean, square in moments]
     return [each.clamp(min=ROUNDING**2).sqrt().float() for each in variances]

@@ -25,6 +25,7 @@ DPI = 110
 WIDTH = 8.2  # inches: 900 pixels
 MAX_BYTES = 490_000
 GAP = 2  # pixels between a sheet's images
+LARGER = 2.0  # times the room for a sheet, up to which its images keep their size
 COLOURS = ARCHITECTURE_COLOURS | {"pca": "#7a7a7a", "data": "#2f2f2f"}
 NAMES = ARCHITECTURES | {"pca": "PCA", "mean_image": "Mean image", "data": "Original"}
 matplotlib.rcParams.update(
@@ -71,6 +72,7 @@ def show_sheet(
 
     Pixels are drawn as they are, but smoothed where a sheet has more of them than there is room.
     """
+    images = _reduced(images, int(columns * images.shape[-1] / (LARGER * axes.bbox.width)))
     sheet = tile(images, columns)
     fits = sheet.shape[1] <= axes.bbox.width
     axes.imshow(sheet, interpolation="nearest" if fits else "auto")
@@ -83,6 +85,15 @@ def show_sheet(
     axes.spines[:].set_visible(False)
     if title:
         axes.set_title(title, loc="left")
+
+
+def _reduced(images: Images, times: int) -> Images:
+    """Each pixel the mean of a square of `times` to a side; as they are where that is below 2."""
+    if times < 2:
+        return images
+    return np.stack(
+        [np.asarray(Image.fromarray(each).reduce(times)) for each in to_rgb(images)]
+    ).transpose(0, 3, 1, 2)
 
 
 def show_beside(

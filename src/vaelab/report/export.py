@@ -58,7 +58,7 @@ class Blob:
 
 def net_of(vae: VAE, blob: Blob, precision: Precision) -> dict[str, Any]:
     """Its encoder to mu and its decoder, their weights in the blob. Raises CannotRun."""
-    shape = vae.config.shape
+    shape = vae.shape
     return {
         "shape": shape,
         "latent_dim": vae.latent_dim,

@@ -113,6 +113,11 @@ class VAE(nn.Module):
         return self.config.latent_dim
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)"""
+        return self.config.shape
+
+    @property
     def stochastic(self) -> bool:
         """Whether it is a VAE; a point posterior makes it a deterministic autoencoder."""
         return self.config.posterior != "point"

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def to_floats(images: NDArray[np.uint8] | Tensor) -> Tensor:
+def to_floats(images: NDArray[Any] | Tensor) -> Tensor:
     """uint8 (..., C, H, W), an array that may be memory-mapped or a tensor on its device.
 
-    Returns float32 in [0, 1], on the same device.
+    Returns float32 in [0, 1], on the same device; floats are handed back as they are.
     """
     values = images if isinstance(images, Tensor) else torch.tensor(images)
-    return values.float() / 255.0
+    return values if values.is_floating_point() else values.float() / 255.0
 
 
 def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:

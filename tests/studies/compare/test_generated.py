@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from toys import image_arrays
 
 from vaelab import nets
-from vaelab.data.arrays import ImageArrays
+from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.metrics import wasserstein
 from vaelab.metrics.frame import frame, mean
 from vaelab.metrics.inception import InceptionDistances
 from vaelab.metrics.pca import fit_pca
@@ -25,7 +26,7 @@ from vaelab.studies.compare.generated import (
     judge,
     judge_all,
 )
-from vaelab.vae.inference import decode, encode
+from vaelab.vae.inference import Decoded, decode, encode
 from vaelab.vae.model import VAE, VAEConfig
 from vaelab.vae.pixels import to_uint8
 
@@ -53,7 +54,7 @@ def images(tmp_path: Path) -> ImageArrays:
 def test_the_two_halves_share_no_image(images: ImageArrays) -> None:
     real = RealImages.of(images, SETTINGS)
     assert len(real.reference) == len(real.other) == 64
-    np.testing.assert_array_equal(images.test.images[real.other_index.numpy()], real.other)
+    np.testing.assert_array_equal(images.test.images[real.other_index.numpy()], real.other[:])
     as_bytes = [{image.tobytes() for image in half} for half in (real.reference, real.other)]
     assert not as_bytes[0] & as_bytes[1]
 
@@ -81,21 +82,24 @@ def test_samplers_and_what_is_generated(images: ImageArrays) -> None:
     generated = generate(vae, samplers, test, real, seed=1)
     assert list(generated) == [RECONSTRUCTION, *samplers]
     assert {group.shape for group in generated.values()} == {(64, 3, 16, 16)}
-    expected = to_uint8(decode(vae, encode(vae, real.other).mu))
-    np.testing.assert_array_equal(generated[RECONSTRUCTION], expected)
     z = torch.randn(64, 4, generator=torch.Generator().manual_seed(1))
-    np.testing.assert_array_equal(generated["prior"], to_uint8(decode(vae, z)))
-    np.testing.assert_array_equal(
-        generated["tempered"], to_uint8(decode(vae, SETTINGS.temperature * z))
-    )
+    for source, codes in (
+        (RECONSTRUCTION, encode(vae, real.other).mu),
+        ("prior", z),
+        ("tempered", SETTINGS.temperature * z),
+    ):
+        expected = to_uint8(decode(vae, codes))
+        np.testing.assert_array_equal(generated[source][:], expected)
+        np.testing.assert_array_equal(generated[source][3:9], expected[3:9])
 
 
 def test_pca_samples_have_the_mean_and_spread_of_the_images(images: ImageArrays) -> None:
     pca = fit_pca(images.train.images, 5)
     real = RealImages.of(images, SETTINGS.model_copy(update={"generated": 100}))
     generated = generate_by_pca(pca, pca.encode(images.train.images), real, seed=0)
-    np.testing.assert_array_equal(generated[RECONSTRUCTION], to_uint8(pca.reconstruct(real.other)))
-    level = generated["prior"].mean((1, 2, 3))
+    reconstructed = to_uint8(pca.reconstruct(real.other))
+    np.testing.assert_array_equal(generated[RECONSTRUCTION][:], reconstructed)
+    level = generated["prior"][:].mean((1, 2, 3))
     true = images.train.images.mean((1, 2, 3))
     assert level.mean() == pytest.approx(true.mean(), abs=10.0)
     assert level.std() == pytest.approx(true.std(), rel=0.3)
@@ -105,7 +109,7 @@ def test_judging_ranks_real_images_before_spoilt_ones(images: ImageArrays) -> No
     real = RealImages.of(images, SETTINGS)
     groups = {
         "real": real.other,
-        "flat": np.full_like(real.other, 128),
+        "flat": np.full_like(real.other[:], 128),
         "train": images.train.images[:64],
     }
     rows = judge(real, groups, CPU)
@@ -115,12 +119,36 @@ def test_judging_ranks_real_images_before_spoilt_ones(images: ImageArrays) -> No
     assert set(rows["real"]) == {"swd", "swd_16", "nearest"}
 
 
+def test_no_set_is_held(images: ImageArrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked of a set of images is asked of some of them at a time."""
+    asked: list[int] = []
+
+    class Watched(Decoded):
+        def __getitem__(self, rows: slice | NDArray[np.int64]) -> UInt8Array:
+            found = super().__getitem__(rows)
+            asked.append(len(found))
+            return found
+
+    vae, real = small_vae(), RealImages.of(images, SETTINGS)
+    monkeypatch.setattr(wasserstein, "CHUNK", 10 * 3 * 16 * 16)
+    monkeypatch.setattr(generation, "NEAREST", 8)
+    few = judge(real, {"prior": Watched.by(vae, torch.zeros(64, 4))}, CPU)
+    assert max(asked) == 10
+    assert sum(asked) == 64 + 8
+    monkeypatch.undo()
+    monkeypatch.setattr(generation, "NEAREST", 8)
+    whole = judge(real, {"prior": Decoded.by(vae, torch.zeros(64, 4))}, CPU)
+    assert few["prior"] == pytest.approx(whole["prior"], rel=1e-5)
+
+
 def test_nearest_images_are_looked_for_among_all_of_a_set(
     images: ImageArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Splits lie sorted by class: the first images of a set stand for one class."""
     real = RealImages.of(images, SETTINGS)
-    half_flat = np.where(np.arange(64).reshape(-1, 1, 1, 1) < 32, 128, real.other).astype(np.uint8)
+    half_flat = np.where(np.arange(64).reshape(-1, 1, 1, 1) < 32, 128, real.other[:]).astype(
+        np.uint8
+    )
     monkeypatch.setattr(generation, "NEAREST", 32)
     found = judge(
         real, {"half": half_flat, "real": real.other, "flat": half_flat[:1].repeat(64, 0)}, CPU
@@ -144,7 +172,7 @@ def test_inception_distances_reach_their_rows(
 
     def by_first_pixel(reference, groups, **options):  # type: ignore[no-untyped-def]
         assert options["weights"] is None
-        found = {name: {"fid": float(x[0, 0, 0, 0]), "kid": 0.25} for name, x in groups.items()}
+        found = {name: {"fid": float(x[:1][0, 0, 0, 0]), "kid": 0.25} for name, x in groups.items()}
         return InceptionDistances(found, {"weights": "those of a test"})
 
     monkeypatch.setattr(generation, "inception_distances", by_first_pixel)
@@ -156,7 +184,7 @@ def test_inception_distances_reach_their_rows(
     table, conditions = judge_all(real, groups, None, 0, CPU)
     figures = frame(*table)
     assert conditions == {"weights": "those of a test"}
-    assert mean(figures, "fc", "fid", "flow") == float(real.reference[0, 0, 0, 0])
+    assert mean(figures, "fc", "fid", "flow") == float(real.reference[:][0, 0, 0, 0])
     assert mean(figures, "data", "kid", "floor") == 0.25
     assert figures["seed"].dropna().unique().tolist() == [0, 1]
 

@@ -34,6 +34,7 @@ from vaelab.studies.latent.dimensions import (
 )
 from vaelab.studies.latent.encoded import Encoded
 from vaelab.vae.model import VAE, Posterior, VAEConfig
+from vaelab.vae.pixels import to_uint8
 
 
 class HalfBright(nn.Module):
@@ -65,17 +66,17 @@ def test_traversals_by_hand() -> None:
     scale = Scale(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 1.0]))
     images = traversals(half_bright(), torch.tensor([[0.5, 0.0]]), [1, 0], scale)
     assert images.shape == (2, len(STEPS), 1, 4, 4)
-    expected = torch.sigmoid(1.0 + 2.0 * torch.tensor(STEPS))
-    np.testing.assert_allclose(images[1, :, 0, 0, 0], expected, rtol=1e-6)
-    np.testing.assert_allclose(images[0, :, 0, 0, 0], torch.sigmoid(torch.tensor(0.5)), rtol=1e-6)
-    np.testing.assert_allclose(images[:, :, 0, 3], 0.5)
+    lit = to_uint8(torch.sigmoid(1.0 + 2.0 * torch.tensor(STEPS)).numpy())
+    np.testing.assert_array_equal(images[1, :, 0, 0, 0], lit)
+    np.testing.assert_array_equal(images[0, :, 0, 0, 0], 159)  # of sigmoid(0.5)
+    np.testing.assert_array_equal(images[:, :, 0, 3], 128)
 
 
 def test_change_by_hand() -> None:
     before, after = torch.zeros(2, 3, 2, 2), torch.zeros(2, 3, 2, 2)
     after[0, 1, 0, 0] = 0.6  # one pixel of eight, in one channel of three
     after[1, 0, 1, 1] = 0.09  # too little to count
-    assert change(before, after) == pytest.approx((1 / 8, (0.6 + 0.09) / 12**0.5 / 2))
+    assert change([(before, after)]) == pytest.approx((1 / 8, (0.6 + 0.09) / 12**0.5 / 2))
     images = np.zeros((3, 1, 2, 2), np.uint8)
     images[0] = 255
     assert change_between(images) == pytest.approx((2 / 3, 2 / 3))

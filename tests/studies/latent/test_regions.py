@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from quadrants import LATENT_DIM, settings, toy_data, toy_encoded
 from toys import normal, seeded
 
-from vaelab.data.arrays import ImageArrays
+from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.metrics.frame import frame, mean
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 from vaelab.metrics.round_trip import RoundTrip
 from vaelab.metrics.variation import diversity, sharpness
 from vaelab.metrics.wasserstein import PatchReference
@@ -36,6 +35,7 @@ from vaelab.studies.latent.regions import (
 )
 from vaelab.vae.inference import decode
 from vaelab.vae.model import Posterior
+from vaelab.vae.pixels import to_uint8
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_confidence_of_a_probe_that_is_sure() -> None:
 
 class Explored(NamedTuple):
     named: dict[str, list[Region]]
-    samples: dict[str, list[NDArray[Any]]]
+    samples: dict[str, dict[str, UInt8Array]]
     measured: dict[str, dict[str, dict[str, float | None]]]
 
 
@@ -186,11 +186,8 @@ class Explored(NamedTuple):
 def explored(images: ImageArrays) -> Explored:
     models = {"one": toy_encoded(images), "points": toy_encoded(images, -math.inf)}
     named = {model: regions(encoded, images, settings()) for model, encoded in models.items()}
-    samples = {
-        model: [decode(models[model].vae, region.z) for region in every]
-        for model, every in named.items()
-    }
-    return Explored(named, samples, measure(models, named, samples, images, settings()))
+    measured, samples = measure(models, named, images, settings())
+    return Explored(named, samples, measured)
 
 
 def test_figures_of_a_model_that_is_consistent(explored: Explored) -> None:
@@ -215,13 +212,16 @@ def test_figures_against_their_own_definitions(explored: Explored, images: Image
         for rows in real_images(100, settings())
     )
     patches = PatchReference(reference, seed=0)
-    assert explored.named["one"][8].key == "prior"
-    prior = torch.from_numpy(explored.samples["one"][8])
+    region = explored.named["one"][8]
+    assert region.key == "prior"
+    prior = torch.from_numpy(decode(toy_encoded(images).vae, region.z))
+    shown_prior = explored.samples["one"]["prior"]
+    np.testing.assert_array_equal(shown_prior, to_uint8(prior[: len(shown_prior)].numpy()))
     found = explored.measured["one"]
     assert found["data"]["swd"] == patches.distance(shown).mean
     assert found["prior"]["swd"] == patches.distance(prior).mean
     assert found["image"]["swd"] is found["image"]["accuracy"] is None
-    distance = nearest([prior], images.train.images)[0].distance.mean()
+    distance = NearestSearch(images.train.images).find(prior).distance.mean()
     assert found["prior"]["nearest"] == pytest.approx(float(distance))
     sharp = float(sharpness(prior).mean() / sharpness(shown).mean())
     diverse = float(diversity(prior) / diversity(shown))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.metrics.frame import mean, values
 from vaelab.metrics.measures import MEASURES, SOURCES, show
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 from vaelab.metrics.pca import PCA
 from vaelab.plotting.style import (
     COLOURS,
@@ -37,7 +37,7 @@ from vaelab.settings import CompareSettings
 from vaelab.studies.compare.generated import OF_A_CLASS, RECONSTRUCTION, generate_classes
 from vaelab.studies.compare.measure import Compared, choose
 from vaelab.vae.inference import decode
-from vaelab.vae.pixels import psnr, to_floats, to_uint8
+from vaelab.vae.pixels import psnr, to_uint8
 
 LARGEST_CELL = 1.2  # inches: an image's side in a grid of few
 SMALLEST_KL = 1e-4  # nats; what is drawn lies at or above it
@@ -73,8 +73,8 @@ def draw(
         for model, each in first.items()
     }
     flow = {model: each.generated["flow"][:BESIDE_NEAREST] for model, each in first.items()}
-    near = nearest([to_floats(drawn) for drawn in flow.values()], train.images)
-    indices = dict(zip(flow, (each.index.numpy() for each in near), strict=True))
+    training = NearestSearch(train.images)
+    indices = {model: training.find(drawn).index.numpy() for model, drawn in flow.items()}
     drawn = {
         "reconstructions": draw_reconstructions(test[some], shown, figures),
         "errors": draw_errors(

@@ -5,7 +5,8 @@
     generated = generate(vae, samplers, test, real, seed)
     judge(real, generated, device)["mixture"]["swd"]
 
-What is judged are the decoder's mean images in 8 bits, without the likelihood's pixel noise.
+What is judged are the decoder's mean images in 8 bits, without the likelihood's pixel noise. They
+are decoded when they are looked at, some at a time, so that none of these sets is held.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab.data.arrays import ImageArrays, Int64Array, UInt8Array
+from vaelab.data.arrays import ImageArrays, ImageRows, Int64Array, Picked, UInt8Array
 from vaelab.metrics.frame import Rows, rows
 from vaelab.metrics.inception import inception_distances
-from vaelab.metrics.nearest import nearest
+from vaelab.metrics.nearest import NearestSearch
 from vaelab.metrics.pca import PCA
 from vaelab.metrics.wasserstein import PatchReference
 from vaelab.samplers.flow import FlowRecipe, fit_flow
@@ -35,9 +36,8 @@ from vaelab.samplers.gaussians import (
     fit_mixture,
 )
 from vaelab.settings import CompareSettings
-from vaelab.vae.inference import decode
+from vaelab.vae.inference import Decoded
 from vaelab.vae.model import VAE, Posterior
-from vaelab.vae.pixels import to_floats, to_uint8
 
 Key = tuple[str, int | None]  # model, seed
 Source = TypeVar("Source")
@@ -53,8 +53,8 @@ class RealImages:
     The distance of the second half to the first is what as many real images have: the floor.
     """
 
-    reference: UInt8Array
-    other: UInt8Array
+    reference: Picked
+    other: Picked
     other_index: Tensor  # (n,): which test images `other` is
     patches: PatchReference  # of `reference`
     train: UInt8Array
@@ -67,8 +67,8 @@ class RealImages:
         generator = torch.Generator().manual_seed(settings.seed)
         order = torch.randperm(count, generator=generator)
         first, second = order[:n].sort().values, order[n : 2 * n].sort().values
-        reference, other = (images.test.images[rows.numpy()] for rows in (first, second))
-        patches = PatchReference(to_floats(reference), seed=settings.seed)
+        reference, other = (Picked(images.test.images, rows.numpy()) for rows in (first, second))
+        patches = PatchReference(reference, seed=settings.seed)
         return cls(reference, other, second, patches, images.train.images)
 
 
@@ -94,26 +94,24 @@ def fit_samplers(
 
 def generate(
     vae: VAE, samplers: Mapping[str, Sampler], test: Posterior, real: RealImages, seed: int
-) -> dict[str, UInt8Array]:
+) -> dict[str, ImageRows]:
     """The reconstructions of `other`, and as many mean images from each sampler.
 
-    test: of the whole test split. Returns uint8 (n, C, H, W) for each.
+    test: of the whole test split.
     """
     latents = {RECONSTRUCTION: test.mu[real.other_index]}
     for name, sampler in samplers.items():
         latents[name] = sampler.sample(len(real.other), torch.Generator().manual_seed(seed))
-    return {name: to_uint8(decode(vae, z)) for name, z in latents.items()}
+    return {name: Decoded.by(vae, z) for name, z in latents.items()}
 
 
-def generate_by_pca(pca: PCA, train: Tensor, real: RealImages, seed: int) -> dict[str, UInt8Array]:
+def generate_by_pca(pca: PCA, train: Tensor, real: RealImages, seed: int) -> dict[str, ImageRows]:
     """As `generate`, with a Gaussian fitted to the train split's codes (N, K) for a prior."""
     points = Posterior(train, torch.full_like(train, -math.inf))
     gaussian = fit_class_gaussians(points, torch.zeros(len(train)))  # one class
     z = gaussian.sample(len(real.other), torch.Generator().manual_seed(seed))
-    return {
-        RECONSTRUCTION: to_uint8(pca.reconstruct(real.other)),
-        "prior": to_uint8(pca.decode(z).numpy()),
-    }
+    codes = {RECONSTRUCTION: pca.encode(real.other), "prior": z}
+    return {name: Decoded(pca.decode, each, pca.shape) for name, each in codes.items()}
 
 
 def generate_classes(vae: VAE, sampler: Sampler, seed: int) -> UInt8Array:
@@ -121,20 +119,19 @@ def generate_classes(vae: VAE, sampler: Sampler, seed: int) -> UInt8Array:
     assert isinstance(sampler, ClassGaussians)
     classes = torch.arange(len(sampler.labels)).repeat_interleave(OF_A_CLASS)
     z = sampler.sample_components(classes, torch.Generator().manual_seed(seed))
-    return to_uint8(decode(vae, z))
+    return Decoded.by(vae, z)[:]
 
 
 def judge(
-    real: RealImages, groups: Mapping[Source, UInt8Array], device: torch.device
+    real: RealImages, groups: Mapping[Source, ImageRows], device: torch.device
 ) -> dict[Source, dict[str, float]]:
     """swd, swd_SIDE of each level and nearest, of each group of images, uint8 (n, C, H, W)."""
     some = torch.randperm(len(real.other), generator=torch.Generator().manual_seed(0))[:NEAREST]
-    near = nearest(
-        [to_floats(images[some.numpy()]) for images in groups.values()], real.train, device
-    )
+    training = NearestSearch(real.train, device)
     judged = {}
-    for (source, images), found in zip(groups.items(), near, strict=True):
-        distance = real.patches.distance(to_floats(images))
+    for source, images in groups.items():
+        found = training.find(images[some.numpy()])
+        distance = real.patches.distance(images)
         levels = zip(distance.sides, distance.levels, strict=True)
         judged[source] = {
             "swd": distance.mean,
@@ -146,7 +143,7 @@ def judge(
 
 def judge_all(
     real: RealImages,
-    groups: Mapping[Key, Mapping[str, UInt8Array]],
+    groups: Mapping[Key, Mapping[str, ImageRows]],
     weights: Path | None,
     seed: int,
     device: torch.device,

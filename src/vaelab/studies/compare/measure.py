@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.data.arrays import ImageArrays, UInt8Array
+from vaelab.data.arrays import ImageArrays, ImageRows
 from vaelab.metrics.aggregate import active_units, aggregated_posterior
 from vaelab.metrics.bounds import bits_per_dim, bounds
 from vaelab.metrics.cost import macs
@@ -65,7 +65,7 @@ class Compared:
     seed: int
     measured: Measured
     samplers: Mapping[str, Sampler]
-    generated: Mapping[str, UInt8Array]  # source -> (n, C, H, W)
+    generated: Mapping[str, ImageRows]  # source -> (n, C, H, W)
     history: pd.DataFrame  # of its training
 
     @property

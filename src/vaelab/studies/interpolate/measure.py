@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vaelab.data.arrays import UInt8Array
@@ -26,7 +25,7 @@ from vaelab.settings import InterpolateSettings
 from vaelab.studies.interpolate import paths
 from vaelab.vae.inference import decode, device_of, encode
 from vaelab.vae.model import VAE
-from vaelab.vae.pixels import to_floats
+from vaelab.vae.pixels import to_floats, to_uint8
 
 CORNER_SIDE = 7  # images of a side of the grid between four
 
@@ -39,16 +38,16 @@ class Measured:
 
     figures: dict[str, Tensor]  # of `path_figures` and, from the ends to the originals, `ends`
     steps: Tensor  # (P, S - 1), in units of an even cross-fade's of the same ends
-    middle: Tensor  # (P, C, H, W): the middle images
+    middle: UInt8Array  # (P, C, H, W): the middle images
 
 
 @dataclass(frozen=True)
 class Walked:
-    """What one model makes of the pairs and of the four corners. Images are in [0, 1]."""
+    """What one model makes of the pairs and of the four corners."""
 
-    shown: dict[str, NDArray[Any]]  # kind -> (pairs shown, S, C, H, W)
+    shown: dict[str, UInt8Array]  # kind -> (pairs shown, S, C, H, W)
     measured: dict[str, Measured]  # kind -> of the pairs measured
-    grid: NDArray[Any]  # (CORNER_SIDE², C, H, W)
+    grid: UInt8Array  # (CORNER_SIDE², C, H, W)
 
 
 def walk(
@@ -72,30 +71,38 @@ def walk(
     kinds = {"linear": start, "slerp": paths.path(a, b, steps, "slerp"), "geodesic": relaxed.z}
     found = {}
     for kind, z in kinds.items():
-        found[kind] = measure_paths(paths.decoded(vae, z[count:]), to_floats(measured))
+        found[kind] = measure_paths(paths.decoded(vae, z[count:]), measured)
         above = paths.departure_from_level(log_prob(z[count:].to(device)))
         found[kind].figures["density"] = above[:, steps // 2].cpu() / vae.latent_dim
     for kind, energy in (("linear", relaxed.before), ("geodesic", relaxed.after)):
         found[kind].figures["energy"] = energy[count:]
     return Walked(
-        {kind: torch.cat([*paths.decoded(vae, z[:count])]).numpy() for kind, z in kinds.items()},
+        {
+            kind: np.concatenate([to_uint8(x.numpy()) for x in paths.decoded(vae, z[:count])])
+            for kind, z in kinds.items()
+        },
         found,
-        decode(vae, paths.blend(encode(vae, corners).mu, CORNER_SIDE)),
+        to_uint8(decode(vae, paths.blend(encode(vae, corners).mu, CORNER_SIDE))),
     )
 
 
-def measure_paths(parts: Iterable[Tensor], originals: Tensor) -> Measured:
-    """parts: of P paths, in order, each (p, S, C, H, W); originals: (P, 2, C, H, W); in [0, 1]."""
-    figures, ends, steps, middles = [], [], [], []
+def measure_paths(parts: Iterable[Tensor], originals: UInt8Array | Tensor) -> Measured:
+    """parts: of P paths, in order, each (p, S, C, H, W) in [0, 1].
+
+    originals: (P, 2, C, H, W), uint8 or in [0, 1].
+    """
+    figures: list[dict[str, Tensor]] = []
+    steps, middles, done = [], [], 0
     for images in parts:
-        figures.append(path_figures(images))
-        ends.append(images[:, [0, -1]])
+        ends = images[:, [0, -1]]
+        own = to_floats(originals[done : done + len(images)])
+        figures.append({**path_figures(images), "ends": distance(ends, own).mean(1)})
         sizes = distance(images[:, 1:], images[:, :-1])
-        steps.append(_over(sizes * sizes.shape[1], distance(*ends[-1].unbind(1))[:, None]))
-        middles.append(images[:, images.shape[1] // 2])
+        steps.append(_over(sizes * sizes.shape[1], distance(*ends.unbind(1))[:, None]))
+        middles.append(to_uint8(images[:, images.shape[1] // 2].numpy()))
+        done += len(images)
     joined = {name: torch.cat([part[name] for part in figures]) for name in figures[0]}
-    joined["ends"] = distance(torch.cat(ends), originals).mean(1)
-    return Measured(joined, torch.cat(steps), torch.cat(middles))
+    return Measured(joined, torch.cat(steps), np.concatenate(middles))
 
 
 def path_figures(images: Tensor) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -20,7 +20,7 @@ PATH_KINDS: tuple[PathKind, ...] = get_args(PathKind)
 
 PARALLEL = 1e-4  # sine of the angle below which a great circle is numerically no circle
 RATE = 0.1  # Adam's first step, in units of the root mean square of b - a over the dimensions
-PART = 16  # paths whose images are in memory at a time
+PART = 16  # paths whose images are in memory at a time, at most
 CHUNK = 2**21  # values of images that are decoded at a time
 
 
@@ -75,14 +75,19 @@ def blend(corners: Tensor, side: int) -> Tensor:
 
 def decoded(vae: VAE, z: Tensor) -> Iterator[Tensor]:
     """z: (P, steps, latent_dim). Yields images of a few paths, (p, steps, C, H, W), on the CPU."""
-    for part in z.split(PART):
+    for part in z.split(at_once(z.shape[1], vae.shape)):
         yield torch.from_numpy(decode(vae, part.flatten(0, 1))).unflatten(0, part.shape[:2])
+
+
+def at_once(steps: int, shape: Sequence[int]) -> int:
+    """Paths whose images are in memory at a time. shape: (C, H, W)"""
+    return max(1, min(PART, 2 * CHUNK // (steps * math.prod(shape))))
 
 
 def cross_fades(ends: UInt8Array, steps: int) -> Iterator[Tensor]:
     """As `decoded`, of mixtures of two pictures' pixels. ends: uint8 (P, 2, C, H, W)."""
-    for part in to_floats(ends).split(PART):
-        a, b = part.flatten(2).unbind(1)
+    for part in torch.from_numpy(ends).split(at_once(steps, ends.shape[2:])):
+        a, b = to_floats(part).flatten(2).unbind(1)
         yield path(a, b, steps, "linear").unflatten(2, ends.shape[2:])
 
 

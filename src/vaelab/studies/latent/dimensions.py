@@ -5,9 +5,9 @@ found = explore(models, images, settings.latent_explore, folder)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from vaelab.data.arrays import ImageArrays
+from vaelab.data.arrays import ImageArrays, UInt8Array
 from vaelab.data.factors import in_words
 from vaelab.metrics.aggregate import aggregate_moments
 from vaelab.metrics.disentanglement import Disentanglement, correlation_ratio, disentanglement
@@ -30,7 +30,7 @@ from vaelab.plotting.style import NAMES, new_figure, save
 from vaelab.settings import LatentExploreSettings
 from vaelab.studies.latent import Found
 from vaelab.studies.latent.encoded import Encoded
-from vaelab.vae.inference import decode
+from vaelab.vae.inference import Decoded, batch_size, decode
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.pixels import to_floats
 
@@ -135,14 +135,14 @@ def traverse(z: Tensor, dimension: int, values: Tensor) -> Tensor:
     return result
 
 
-def traversals(vae: VAE, z: Tensor, dimensions: Sequence[int], scale: Scale) -> NDArray[Any]:
+def traversals(vae: VAE, z: Tensor, dimensions: Sequence[int], scale: Scale) -> UInt8Array:
     """Images along each dimension, from each point in turn, at STEPS.
 
     z: (k, latent_dim); dimensions: n. Returns (k * n, len(STEPS), C, H, W).
     """
     steps = torch.tensor(STEPS)
     lines = [traverse(point, i, scale.values(i, steps)) for point in z for i in dimensions]
-    images = decode(vae, torch.cat(lines))
+    images = Decoded.by(vae, torch.cat(lines))[:]
     return images.reshape(len(lines), len(steps), *images.shape[1:])
 
 
@@ -153,10 +153,13 @@ class Change(NamedTuple):
     dimension_rmse: float  # root mean square per pixel and channel, in the range of a pixel
 
 
-def change(before: Tensor, after: Tensor) -> Change:
-    """before, after: (N, C, H, W) in [0, 1], pairs of images."""
-    moved = ((after - before).abs() > VISIBLE).any(dim=1)
-    return Change(float(moved.double().mean()), float(distance(after, before).double().mean()))
+def change(pairs: Iterable[tuple[Tensor, Tensor]]) -> Change:
+    """pairs: of images before and after, batches of (n, C, H, W) in [0, 1]."""
+    moved, moves = [], []
+    for before, after in pairs:
+        moved.append(((after - before).abs() > VISIBLE).any(dim=1).double().mean((1, 2)))
+        moves.append(distance(after, before).double())
+    return Change(float(torch.cat(moved).mean()), float(torch.cat(moves).mean()))
 
 
 def dimension_change(vae: VAE, z: Tensor, dimension: int, ends: Tensor) -> Change:
@@ -167,7 +170,11 @@ def dimension_change(vae: VAE, z: Tensor, dimension: int, ends: Tensor) -> Chang
     moved = [z.clone(), z.clone()]
     for each, value in zip(moved, ends, strict=True):
         each[:, dimension] = value
-    return change(*(torch.from_numpy(decode(vae, each)) for each in moved))
+    parts = zip(*(each.split(batch_size(vae.shape)) for each in moved), strict=True)
+    return change(
+        (torch.from_numpy(decode(vae, low)), torch.from_numpy(decode(vae, high)))
+        for low, high in parts
+    )
 
 
 def change_between(images: NDArray[np.uint8]) -> Change | None:
@@ -175,8 +182,11 @@ def change_between(images: NDArray[np.uint8]) -> Change | None:
 
     images: uint8 (N, C, H, W).
     """
-    pixels = to_floats(images)
-    return change(pixels, pixels.roll(-1, dims=0)) if len(pixels) > 1 else None
+    pixels, size = torch.from_numpy(images), batch_size(images.shape[1:])
+    if len(pixels) < 2:
+        return None
+    pairs = zip(pixels.split(size), pixels.roll(-1, dims=0).split(size), strict=True)
+    return change((to_floats(one), to_floats(other)) for one, other in pairs)
 
 
 # --- what they hold ------------------------------------------------------------------------------

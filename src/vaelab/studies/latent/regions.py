@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.data.arrays import ImageArrays
+from vaelab.data.arrays import ImageArrays, Picked, UInt8Array
 from vaelab.metrics.frame import rows as figure_rows
+from vaelab.metrics.nearest import NearestSearch
 from vaelab.metrics.probes import fit_linear_probe
 from vaelab.metrics.round_trip import RoundTrip
 from vaelab.metrics.variation import Variation, share, variation
@@ -24,7 +24,7 @@ from vaelab.studies.latent import Found, regions_draw
 from vaelab.studies.latent.encoded import Encoded
 from vaelab.vae.inference import decode, device_of, encode_means
 from vaelab.vae.model import Posterior
-from vaelab.vae.pixels import to_floats
+from vaelab.vae.pixels import to_floats, to_uint8
 
 RANKED = 10  # draws of q(z) that are ranked, for each sample of a region: a decile's are `samples`
 DECILE_NOTES = {1: " (rarest)", 10: " (densest)"}
@@ -53,17 +53,14 @@ def explore(
     - apart: of the gap alone, as Region has it.
     """
     named = {model: regions(encoded, images, settings) for model, encoded in models.items()}
-    samples = {
-        model: [decode(encoded.vae, region.z) for region in named[model]]
-        for model, encoded in models.items()
-    }
-    measured = measure(models, named, samples, images, settings)
+    measured, samples = measure(models, named, images, settings)
     names = {region.key: region.name for region in next(iter(named.values()))}
     chosen, _ = real_images(len(images.test), settings)
-    shown = images.test.images[chosen.numpy()]
-    save(regions_draw.draw_regions([*names.values()], samples, shown), folder / "regions.png")
+    shown = images.test.images[chosen[: regions_draw.ACROSS].numpy()]
+    rows = {model: [*every.values()] for model, every in samples.items()}
+    save(regions_draw.draw_regions([*names.values()], rows, shown), folder / "regions.png")
     save(regions_draw.draw_measures(measured, names), folder / "region_measures.png")
-    prior = {model: every[[*names].index("prior")] for model, every in samples.items()}
+    prior = {model: every["prior"] for model, every in samples.items()}
     save(regions_draw.draw_prior_samples(prior), folder / "prior_samples.png")
     figures = [
         row
@@ -71,27 +68,26 @@ def explore(
         for region, found in by_region.items()
         for row in figure_rows(model, found, source=region)
     ]
-    return Found(figures, {"names": names, "samples": settings.samples, "real": len(shown)})
+    return Found(figures, {"names": names, "samples": settings.samples, "real": len(chosen)})
 
 
 def measure(
     models: Mapping[str, Encoded],
     named: Mapping[str, list[Region]],
-    samples: Mapping[str, list[NDArray[Any]]],
     images: ImageArrays,
     settings: LatentExploreSettings,
-) -> dict[str, dict[str, Figures]]:
-    """samples: model -> for each of its regions float32 (n, C, H, W) in [0, 1].
+) -> tuple[dict[str, dict[str, Figures]], dict[str, dict[str, UInt8Array]]]:
+    """One region's images are held at a time.
 
-    Returns model -> `data` and then each region -> the figures that `explore` names.
+    Returns model -> `data` and then each region -> the figures that `explore` names; and model ->
+    region -> the images that are shown, (n, C, H, W).
     """
     chosen, reference = real_images(len(images.test), settings)
-    pixels, others = (to_floats(images.test.images[i.numpy()]) for i in (chosen, reference))
+    pixels = to_floats(images.test.images[chosen.numpy()])
+    others = Picked(images.test.images, reference.numpy())
     patches = PatchReference(others, seed=settings.seed) if len(others) else None
-    groups = [torch.from_numpy(each) for model in models for each in samples[model]]
-    device = device_of(next(iter(models.values())).vae)
-    whole, *rest = variation([pixels, *groups], images.train.images, device)
-    looked = zip(groups, rest, strict=True)
+    training = NearestSearch(images.train.images, device_of(next(iter(models.values())).vae))
+    whole = variation(pixels, training)
 
     def look(group: Tensor, found: Variation, single: bool = False) -> Figures:
         return {
@@ -101,23 +97,29 @@ def measure(
             "nearest": found.nearest,
         }
 
-    floor = look(pixels, whole)
+    floor, count = look(pixels, whole), len(pixels)
+    del pixels
     labels = torch.tensor(images.test.labels)[chosen]
     measured: dict[str, dict[str, Figures]] = {}
+    shown: dict[str, dict[str, UInt8Array]] = {}
     for model, encoded in models.items():
         trip, train_labels = RoundTrip.of(encoded.train), torch.tensor(images.train.labels)
         probe = fit_linear_probe(encoded.train.mu, train_labels, settings.seed)
-        drawn = named[model][0].z[: len(pixels)]
+        drawn = named[model][0].z[:count]
         real = read(trip, probe, drawn, encoded.test.mu[chosen], labels)
         measured[model] = {"data": {"radius": None, **floor, **real, "apart": None}}
-        for region, (group, found) in zip(named[model], looked, strict=False):
+        shown[model] = {}
+        for region in named[model]:
+            group = torch.from_numpy(decode(encoded.vae, region.z))
             measured[model][region.key] = {
                 "radius": float(region.z.norm(dim=1).mean()) / math.sqrt(encoded.vae.latent_dim),
-                **look(group, found, region.single),
+                **look(group, variation(group, training), region.single),
                 **read(trip, probe, region.z, encode_means(encoded.vae, group), region.labels),
                 "apart": region.apart,
             }
-    return measured
+            most = regions_draw.SHOWN_SAMPLES if region.key == "prior" else regions_draw.ACROSS
+            shown[model][region.key] = to_uint8(group[:most].numpy())
+    return measured, shown
 
 
 # --- where points are drawn ----------------------------------------------------------------------

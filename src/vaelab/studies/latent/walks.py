@@ -23,7 +23,7 @@ from vaelab.data.factors import in_words
 from vaelab.metrics.variation import distance
 from vaelab.plotting.strips import draw_strips
 from vaelab.plotting.style import NAMES, WIDTH, new_figure, save, show_sheet, to_rgb
-from vaelab.vae.inference import decode, encode_means
+from vaelab.vae.inference import Decoded, batch_size, decode, encode_means
 from vaelab.vae.model import VAE
 
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # of a walk, in units of the direction
@@ -32,7 +32,7 @@ WALKED = 64  # test images without it, and as many with it, that a walk is measu
 TRIALS = 128  # that arithmetic is measured on
 AVERAGED = 32  # images of each side whose mean stands for a and for b, at most
 SHOWN = 2  # walks from images without it, and from images with it
-CHUNK = 16  # images whose walks are decoded at once
+CHUNK = 16  # images whose walks are decoded at once, at most
 STILL = 1e-6  # RMSE per pixel; a change no larger is rounding
 LEFT, NAME = 1.1, 13  # inches and characters for the names at the left
 
@@ -87,7 +87,7 @@ class Walked(NamedTuple):
 
     labels: list[str]  # of R originals
     originals: UInt8Array  # (R, C, H, W), those outside the group first
-    walks: dict[str, NDArray[Any]]  # model -> (R, len(STEPS), C, H, W)
+    walks: dict[str, UInt8Array]  # model -> (R, len(STEPS), C, H, W)
     name: str
     terms: UInt8Array  # (3, C, H, W), a, b and c of the first trial; (0, …) of none
     results: dict[str, NDArray[Any]]  # model -> (3, C, H, W): c, single, mean
@@ -118,7 +118,7 @@ def walk(mu: Tensor, drawn: Draw, judges: Sequence[Judge]) -> dict[str, float | 
     """
     vae, direction = judges[0]
     parts = []
-    for start in torch.cat([drawn.without, drawn.inside]).split(CHUNK):
+    for start in torch.cat([drawn.without, drawn.inside]).split(_at_once(vae)):
         images = torch.from_numpy(decode(vae, direction.along(mu[start]).flatten(0, 1)))
         rows = images.unflatten(0, (len(start), len(STEPS)))
         change = distance(rows, rows[:, [START]]).double()
@@ -153,17 +153,26 @@ def calculate(
         "single": mu[drawn.a[:, 0]] - mu[drawn.b[:, 0]] + c,
         "mean": mu[drawn.a].mean(1) - mu[drawn.b].mean(1) + c,
     }
-    figures, pictures = {}, []
-    for kind, latent in latents.items():
-        decoded = [torch.from_numpy(decode(judges[0].vae, z)) for z in latent.split(CHUNK)]
-        images = torch.cat(decoded)
-        pictures.append(images)
-        for key, judge in zip((f"hit_{kind}", f"hit_{kind}_other"), judges, strict=False):
-            scores = torch.cat([judge.score(each) for each in decoded])
-            figures[key] = float((scores > 0.5).double().mean())
+    vae, found, first = judges[0].vae, [], None
+    for z in torch.stack([*latents.values()], 1).split(_at_once(vae)):
+        images = torch.from_numpy(decode(vae, z.flatten(0, 1))).unflatten(0, z.shape[:2])
+        first = images[0].numpy() if first is None else first
+        hits = [judge.score(images.flatten(0, 1)).reshape(z.shape[:2]) > 0.5 for judge in judges]
+        found.append(torch.stack([distance(images, images[:, :1]), *hits]).double())
+    changes, *every = torch.cat(found, 1).mean(1)  # each (c, single, mean)
+    figures: dict[str, float] = {}
+    for i, kind in enumerate(latents):
+        keys = (f"hit_{kind}", f"hit_{kind}_other")
+        figures |= {key: float(hits[i]) for key, hits in zip(keys, every, strict=False)}
         if kind != "c":
-            figures[f"hit_change_{kind}"] = float(distance(images, pictures[0]).double().mean())
-    return figures, torch.stack([images[0] for images in pictures]).numpy()
+            figures[f"hit_change_{kind}"] = float(changes[i])
+    assert first is not None
+    return figures, first
+
+
+def _at_once(vae: VAE) -> int:
+    """Images whose walks are decoded at once."""
+    return max(1, min(CHUNK, batch_size(vae.shape) // len(STEPS)))
 
 
 def follow(
@@ -185,7 +194,7 @@ def follow(
     for model, panel in judges.items():
         vae, direction = panel[0]
         figures[model] = walk(mu[model], drawn, panel)
-        decoded = decode(vae, direction.along(mu[model][shown]).flatten(0, 1))
+        decoded = Decoded.by(vae, direction.along(mu[model][shown]).flatten(0, 1))[:]
         strips[model] = decoded.reshape(len(shown), len(STEPS), *images.shape[1:])
         if len(drawn.c):
             hits, results[model] = calculate(mu[model], drawn, panel)
