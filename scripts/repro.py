@@ -264,7 +264,7 @@ def summary(status: int, written: list[Path]) -> list[str]:
             lines += [*textwrap.wrap(said, 100, break_on_hyphens=False), ""]
     verbs = {".html": "Open in a browser:", ".md": "Read"}
     lines += [f"{verbs[path.suffix]} {path}" for path in written] or [
-        "No page had to be written anew: reports/"
+        "No page has changed: reports/"
     ]
     lines.append("See every run: make ui")
     if status:

@@ -92,7 +92,7 @@ def test_the_end_tells_of_what_it_is_given(tmp_path: Path, monkeypatch: pytest.M
         "Read reports/shapes/compare.md",
         "See every run: make ui",
     ]
-    assert repro.summary(0, [])[0] == "No page had to be written anew: reports/"
+    assert repro.summary(0, [])[0] == "No page has changed: reports/"
 
 
 def test_the_end_names_what_is_missing_and_why(

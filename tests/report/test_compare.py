@@ -12,7 +12,10 @@ from vaelab.report.compare import page
 from vaelab.runtime.outputs import write_csv, write_json
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "compare.md"
-VALIDATION = {"first": -2000.0, "before_last": -1850.0, "last": -1849.0}
+VALIDATION = {
+    **{"first": -2000.0, "before_last": -1850.0, "last": -1849.0},
+    **{"best": -1849.0, "best_epoch": 10},
+}
 FACTS: dict[str, Any] = {
     "dataset": "made_up",
     "shape": [3, 32, 32],
@@ -218,3 +221,17 @@ def test_what_is_not_trained_says_so_first(
     assert reason in first_line(text)
     assert "`train.min_steps`" in first_line(text)
     assert "Not trained" not in write(tmp_path, {"fc": [FC], "conv": [CONV]})
+
+
+def test_what_is_overfitted_says_so_with_the_verdict(tmp_path: Path) -> None:
+    worse = {"before_last": -1900.0, "last": -1905.0, "best": -1850.0, "best_epoch": 4}
+    course = {"fc": VALIDATION, "conv": VALIDATION | worse}
+    changes = {"likelihood": "gaussian", "pixel_entropy": None, "validation": course}
+    text = write(tmp_path, {"fc": [FC], "conv": [CONV | {"psnr": 14.0}]}, **changes)
+    said = "its validation ELBO was −1,850.0 after epoch 4 of 10 and is −1,905.0"
+    assert f"**Conv is overfitted:** {said}" in first_line(text)
+    assert "FC is overfitted" not in text
+    assert "Conv overfitted, as is said at the top: train for fewer steps" in text
+    assert "more epochs" not in text
+    course["conv"] = VALIDATION | worse | {"last": -1866.0}  # chance moves it by as much
+    assert "overfitted" not in write(tmp_path, {"fc": [FC], "conv": [CONV]}, **changes)

@@ -25,6 +25,8 @@ FLOORS = ("pca", "mean_image", "data")  # models that are no architectures
 JUDGES = ("swd", "fid", "kid")
 NEAR_MEAN = 0.5  # dB above the mean image, up to which a model has learned nothing
 STEEP = 0.05  # of the whole gain in the validation ELBO: a last epoch's above it is no end
+LOST = 10.0  # nats below its best, up to which the last validation ELBO is as good
+LOST_SHARE = 0.01  # of the best, likewise
 FEW_STEPS = 500
 CLEARLY = 0.05  # a sampler that is nearer than the prior by that share is worth its trouble
 COPIES = 0.5  # of real images' distance to their nearest training image: nearer is suspect
@@ -48,6 +50,7 @@ def gather(folder: Path) -> dict[str, Any]:
         "pictures": {picture.stem for picture in study.glob("*.png")},
         "sources": SOURCES,
         "untrained": untrained(figures, models, facts),
+        "overfitted": overfitted(facts),
         "verdict": won,
         **table(figures, models, won, facts["saturation"] is not None),
         **judged(figures, models),
@@ -62,15 +65,24 @@ def untrained(
     nothing = _value(figures, "mean_image", "psnr") + NEAR_MEAN
     reasons = {
         "mean": [model for model in models if _value(figures, model, "psnr") < nothing],
-        "steep": [model for model, course in facts["validation"].items() if _is_steep(**course)],
+        "steep": [model for model, course in facts["validation"].items() if _is_steep(course)],
         "steps": list(models) if facts["steps"] < FEW_STEPS else [],
     }
     return reasons if any(reasons.values()) else {}
 
 
-def _is_steep(first: float, before_last: float, last: float) -> bool:
-    gain = last - first
-    return gain > 0.0 and last - before_last > STEEP * gain
+def _is_steep(course: dict[str, float]) -> bool:
+    gain = course["last"] - course["first"]
+    return gain > 0.0 and course["last"] - course["before_last"] > STEEP * gain
+
+
+def overfitted(facts: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Model -> the course of its validation ELBO, where it has clearly fallen since its best."""
+    return {
+        model: course
+        for model, course in facts["validation"].items()
+        if course["best"] - course["last"] > max(LOST, LOST_SHARE * abs(course["best"]))
+    }
 
 
 def verdict(figures: pd.DataFrame, models: Sequence[str]) -> dict[str, Any]:

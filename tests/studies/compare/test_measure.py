@@ -154,8 +154,12 @@ def test_tables(figures: pd.DataFrame, tmp_path: Path) -> None:
 
 def test_progress_of_a_point_posterior_is_its_distortion_s() -> None:
     epochs = pd.DataFrame({"epoch": [1, 2, 3], "val_elbo": [-9.0, -5.0, -4.0]})
-    course = {"first": -9.0, "before_last": -5.0, "last": -4.0}
+    ends = {"first": -9.0, "before_last": -5.0, "last": -4.0}
+    course = ends | {"best": -4.0, "best_epoch": 3}
     assert _progress([epochs, epochs]) == course
+    turned = epochs.assign(val_elbo=[-9.0, -3.0, -4.0])
+    assert _progress([turned]) == course | {"before_last": -3.0, "best": -3.0, "best_epoch": 2}
     endless = epochs.assign(val_elbo=-math.inf, val_reconstruction=[9.0, 5.0, 4.0])
     assert _progress([endless]) == course
-    assert _progress([epochs[:1]]) == dict.fromkeys(course, -9.0)
+    once = _progress([epochs[:1]])
+    assert once == dict.fromkeys((*ends, "best"), -9.0) | {"best_epoch": 1}

@@ -223,7 +223,8 @@ def facts(
 
 
 def _progress(histories: Sequence[pd.DataFrame]) -> dict[str, float]:
-    """The validation ELBO after the first epoch, the last but one and the last, mean over seeds.
+    """The validation ELBO after the first epoch, the last but one and the last, and the best of all
+    with the number of its epoch, mean over seeds.
 
     Of a point posterior, which has none, less the distortion.
     """
@@ -233,4 +234,5 @@ def _progress(histories: Sequence[pd.DataFrame]) -> dict[str, float]:
         score = -every["val_reconstruction"]
     last = len(score) - 1
     places = {"first": 0, "before_last": max(last - 1, 0), "last": last}
-    return {name: float(score.iloc[place]) for name, place in places.items()}
+    course = {name: float(score.iloc[place]) for name, place in places.items()}
+    return course | {"best": float(score.max()), "best_epoch": 1 + int(score.to_numpy().argmax())}
