@@ -86,13 +86,14 @@ dvc_plots/vega.js: $(INSTALLED)
 	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle())' > $@
 
 $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
-	$(INSTALL) '.[dev]'
-	touch $@
+	@echo 'Installing into .venv'
+	@$(INSTALL) '.[dev]'
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
 		echo 'VAE Lab needs Python 3.11 to 3.14, and $(PYTHON) is not one; name one: make demo PYTHON=python3.12' >&2; exit 1; }
-	rm -rf .venv
+	@rm -rf .venv
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
 	elif $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
