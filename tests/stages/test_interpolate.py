@@ -26,7 +26,7 @@ from vaelab.settings import load_settings
 from vaelab.studies.interpolate.paths import slerp
 from vaelab.studies.interpolate.pictures import draw_pairs
 from vaelab.vae.model import Posterior
-from vaelab.vae.pixels import to_floats
+from vaelab.vae.pixels import to_floats, to_uint8
 
 METRICS = Path("metrics/toys/interpolate.json")
 REPORTS = Path("reports/toys")
@@ -109,6 +109,7 @@ class Blocks(torch.nn.Module):
     """An exact autoencoder of images of 2 x 2 blocks; the code is a root of the brightness."""
 
     latent_dim = 12
+    shape = (3, 8, 8)
 
     def __init__(self, power: int) -> None:
         super().__init__()
@@ -159,7 +160,8 @@ def test_figures_of_exact_autoencoders(recorder: Recorder, monkeypatch: pytest.M
             density = float((mixture.log_prob(z) - level).mean()) / vae.latent_dim
             found = mean(figures, model, "density", kind)
             assert found == pytest.approx(density, rel=1e-3, abs=1e-5)
-    for (model, kind), middle in middles.items():
+    for (model, kind), exact in middles.items():
+        middle = to_floats(to_uint8(exact.numpy()))
         distances = cdist(middle.flatten(1), train.flatten(1)).min(1) / middle[0].numel() ** 0.5
         found = mean(figures, model, "nearest", kind)
         assert found == pytest.approx(distances.mean(), rel=1e-4)
