@@ -32,7 +32,7 @@ quick: $(INSTALLED)  ## every stage on a few hundred shapes, in .vaelab/quick, t
 	$(BIN)/python scripts/quick.py
 
 test: $(INSTALLED)  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED)  ## ruff, format check, types, spelling, links of the documents
 	$(BIN)/ruff check .

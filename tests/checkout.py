@@ -19,6 +19,7 @@ PIPELINE = (
     *("src", "dvc.yaml", ".dvcignore", ".gitignore"),
     *(".dvc/config", ".dvc/plots", ".dvc/.gitignore"),
 )
+PATIENCE = 300  # seconds, of what has to come at all, also on a slow and busy machine
 UNWANTED = ("DVC_", "MLFLOW_", "GIT_", "VAELAB_")  # variables that steer what is started
 QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
 USER = {

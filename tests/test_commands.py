@@ -43,7 +43,6 @@ ELSEWHERE = {  # command -> what runs it, and what of it stands there
 }
 PIPELINE = ("make demo", "dvc ", "python scripts/repro.py")
 SERVING = ("export MLFLOW_TRACKING_URI", "mlflow models serve", "curl ")
-PATIENCE = 180  # seconds
 
 
 def beginning(page: str, *beginnings: str) -> list[str]:
@@ -89,7 +88,7 @@ def test_the_pipelines_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "Running stage 'report@my_photos':" in said["dvc repro"]
     (queued,) = [text for command, text in said.items() if "--queue" in command]
     assert queued.count("Queued experiment") == 2
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + checkout.PATIENCE
     while set(sweep.queue().values()) & set(sweep.WAITING):
         assert time.monotonic() < end
         time.sleep(1)
@@ -136,7 +135,7 @@ def test_a_model_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             stderr=log,
         )
     try:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + checkout.PATIENCE
         while not _answers(f"http://127.0.0.1:{port}/ping"):
             assert server.poll() is None, (tmp_path / "server.log").read_text()
             assert time.monotonic() < end

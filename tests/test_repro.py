@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import checkout
 import psutil
 import pytest
 
@@ -150,7 +151,7 @@ def started(root: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[s
         stderr=subprocess.STDOUT,
         text=True,
     )
-    end = time.monotonic() + 120
+    end = time.monotonic() + checkout.PATIENCE
     while not (names := [name for name in ("first", "second") if (root / name).exists()]):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
@@ -170,7 +171,7 @@ def alive(name: str, root: Path) -> list[int]:
 def test_ctrl_c_ends_repro_and_starts_no_other_stage(tmp_path: Path) -> None:
     process, names = started(tmp_path, prepared(tmp_path, STAGES, git=True))
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=checkout.PATIENCE)
     assert process.returncode == 130
     assert "Interrupted; the same command goes on from here" in output
     assert not alive("sleep", tmp_path)
@@ -182,7 +183,7 @@ def test_where_dvc_alone_is_killed_its_stage_ends_too(tmp_path: Path) -> None:
     assert alive("sleep", tmp_path)
     (dvc,) = psutil.Process(process.pid).children()
     dvc.kill()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=checkout.PATIENCE)
     assert process.returncode == 128 + signal.SIGKILL
     assert "dvc was killed (signal 9); the same command goes on from here" in output
     assert not alive("sleep", tmp_path)

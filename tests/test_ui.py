@@ -10,10 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import checkout
+
 import ui
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "ui.py"
-PATIENCE = 120  # seconds
 
 
 def test_an_address_for_each_data_set() -> None:
@@ -39,14 +40,14 @@ def test_it_serves_until_ctrl_c(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + checkout.PATIENCE
     while not ui.answers(f"http://127.0.0.1:{port}/health"):
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.2)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    said, complaints = process.communicate(timeout=PATIENCE)
+    said, complaints = process.communicate(timeout=checkout.PATIENCE)
     assert (process.returncode, complaints) == (0, "")
     assert said == f"http://127.0.0.1:{port} has no runs yet; `make demo` makes some\n"
     assert not ui.answers(f"http://127.0.0.1:{port}/health")
