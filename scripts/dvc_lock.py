@@ -38,8 +38,9 @@ def keep() -> None:
 
 
 def close() -> None:
-    """DVC has ended by itself."""
-    keep()
+    """DVC has ended by itself: what it wrote is whole, also where it knows less than before."""
+    if LOCK.is_file() and _records(LOCK.read_bytes()) is not None:
+        write_whole(RUNNING, LOCK.read_bytes())
     if RUNNING.is_file():
         RUNNING.replace(KEPT)
 
@@ -47,8 +48,8 @@ def close() -> None:
 def restored() -> str:
     """What was put back, in a line; "" where there was nothing to mend.
 
-    A readable dvc.lock that knows less than the kept one is taken for cut only after a run that did
-    not end, and not where git has it so: otherwise a person has asked for it.
+    A readable dvc.lock that lacks what the kept one has at its end is taken for cut only after a
+    run that did not end, and not where git has it so: otherwise a person has asked for it.
     Raises UserError where it is cut and nothing is kept.
     """
     if not LOCK.is_file():
@@ -68,13 +69,19 @@ def _kept() -> bytes:
 
 
 def _lost(now: bytes, kept: bytes) -> bool:
-    """Whether `now` is cut, or knows less of some stage than `kept`."""
+    """Whether `now` is cut: DVC writes from the first record to the last, which alone can lack what
+    stands last in it, the outs and the size of each. What stands before may rightly be less.
+    """
     found, before = _records(now), _records(kept) or {}
-    if found is None:
+    if found is None or not before.keys() <= found.keys():
         return True
-    if not all("outs" in record and "size" in _files(record)[-1] for record in found.values()):
-        return True  # as in every whole record: outs stand last, size among the last of an entry
-    return any(_size(found.get(name, {})) < _size(record) for name, record in before.items())
+    if not found:
+        return False
+    name, last = list(found.items())[-1]
+    outs = last.get("outs", [])
+    if not outs or "size" not in outs[-1]:
+        return True
+    return _size(outs) < _size(before.get(name, {}).get("outs", []))
 
 
 def _records(text: bytes) -> Mapping[str, Any] | None:

@@ -26,6 +26,8 @@ SMALL: dict[str, Any] = {
     "latent_dim": 8,
     "epochs": 2,
     "min_steps": 0,
+    "kl_warmup_epochs": 0,
+    "kl_cycles": 1,
     "seeds": [0],
     "elbo_samples": 2,
     "iw_samples": 4,
@@ -35,6 +37,7 @@ SMALL: dict[str, Any] = {
     "flow_steps": 50,
     "samples": 24,
     "pairs": 2,
+    "corners": "drawn",
     "measured": 8,
     "relaxation": 5,
     "traversals": 3,
@@ -72,7 +75,8 @@ def copy_project(place: Path) -> None:
             shutil.copy(source, target)
     settings = yaml.safe_load((PROJECT / "params.yaml").read_text("utf-8"))
     (place / "params.yaml").write_text(yaml.safe_dump(shrunk(settings), sort_keys=False), "utf-8")
-    subprocess.run(["git", "init", "--quiet", place], check=True)
+    if shutil.which("git"):
+        subprocess.run(["git", "init", "--quiet", place], check=True)
 
 
 def missing(place: Path) -> list[str]:

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         tell(without_git(), dvc_lock.restored())
         names = stage_names()
         targets = chosen(patterns, names) if patterns else []
-        check_first(settings, targets or names)
+        check_first(settings, targets or names, names, options)
         dvc_lock.begin()
     except UserError as error:
         sys.stderr.write(f"{error}\n")
@@ -60,7 +60,8 @@ def main(arguments: list[str]) -> int:
         old.unlink()
     before = pages()
     status = repro([*options, *targets])
-    tell(dvc_lock.restored())
+    if status:
+        tell(dvc_lock.restored())
     if status < 0:
         tell(f"dvc was killed (signal {-status}); {GOES_ON}")
         return 128 - status
@@ -143,15 +144,24 @@ def asked(*command: str) -> str:
     return answer.stdout
 
 
-def check_first(settings: Settings, names: Sequence[str]) -> None:
-    """Raises UserError with what a stage would refuse, of those that would be run."""
-    changed = json.loads(asked("status", "--json", *names))
+def check_first(
+    settings: Settings, targets: Sequence[str], names: Sequence[str], options: Sequence[str] = ()
+) -> None:
+    """Raises UserError with what a stage would refuse, of those that would be run.
+
+    names: of all stages, in the pipeline's order. options: of dvc repro.
+    """
+    before = [] if {"-s", "--single-item"} & {*options} else ["--with-deps"]
+    changed = {*json.loads(asked("status", "--json", *before, *targets))}
+    if {"-f", "--force"} & {*options}:
+        changed |= {*targets}
     if not changed:
         return
     from vaelab.checks import check  # MLflow is imported, in seconds
 
     for dataset in settings.datasets:
-        own = [name for name in names if name.endswith(f"@{dataset}")]  # in the pipeline's order
+        own = [name for name in names if name.endswith(f"@{dataset}")]
+        own = [name for name in own if name in changed or name in targets]
         run = [name.partition("@")[0] for name in dropwhile(lambda n: n not in changed, own)]
         check(settings.of(dataset), run)
 
@@ -226,7 +236,7 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def failures() -> list[Path]:
-    """The reasons of failures, a file for each stage; written by src/stages/stage.py."""
+    """The reasons of failures, a file for each stage; written by src/vaelab/runtime/stage.py."""
     return sorted(Path(".vaelab/failures").glob("*.txt"))
 
 

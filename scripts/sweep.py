@@ -94,8 +94,16 @@ def train(dataset: str, names: dict[int, str], seeds: int, epochs: int, jobs: in
 
 
 def collect(dataset: str, names: dict[int, str]) -> pd.DataFrame:
-    """A row for each model: model, latent_dim, seed, elbo, rate, distortion, psnr, seconds."""
+    """A row for each model: model, latent_dim, seed, elbo, rate, distortion, psnr, seconds.
+
+    Raises UserError where an experiment's runs are not in MLflow's store.
+    """
     runs = tracking.finished_runs(dataset)
+    if absent := {*names.values()} - {*runs.get("dvc_exp", ())}:
+        raise UserError(
+            f"MLflow's store has no runs of {', '.join(sorted(absent))}; `dvc exp remove` them, "
+            "and the same command trains them"
+        )
     runs = runs[runs["dvc_exp"].isin(names.values()) & runs["model"].isin(ARCHITECTURES)]
     runs = runs.sort_values("start_time").drop_duplicates(["dvc_exp", "model", "seed"], keep="last")
     rows = pd.DataFrame(
@@ -181,9 +189,9 @@ def main() -> None:
         settings = load_settings().of(options.dataset)
         dims, length = sorted(set(options.dims)), f"{options.epochs}e-{options.seeds}s"
         names = {dim: f"sweep-{options.dataset}-z{dim}-{length}" for dim in dims}
+        pca = pca_line(settings, dims)  # first, as it finds where there are no data
         train(options.dataset, names, options.seeds, options.epochs, options.jobs)
         rows = collect(options.dataset, names)
-        pca = pca_line(settings, dims)
     except UserError as error:
         raise SystemExit(str(error)) from None
     folder = settings.report_dir

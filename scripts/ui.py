@@ -20,7 +20,7 @@ QUIET = ["--uvicorn-opts", "--log-level warning"]  # no line for each request
 LOG = Path(".vaelab/ui.log")  # what the server says
 
 
-def main(port: str) -> int:
+def main(port: str = "5000") -> int:
     try:
         views = tracking.views()
     except UserError as error:

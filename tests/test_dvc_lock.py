@@ -74,6 +74,22 @@ def test_the_record_that_was_being_written_is_not_taken_for_whole() -> None:
     assert [text.splitlines()[-1] for text in taken] == ["      size: 104"]
 
 
+def test_what_rightly_became_less_stays() -> None:
+    """Fewer seeds or a recipe without settings of its own, and an output that is no more."""
+    less = WHOLE.replace(b"\n        model:\n          latent_dim: 4", b" {}")
+    fewer = less[: less.rindex(b"    - path: metrics/third.json")]
+    for now in (less, fewer):
+        dvc_lock.LOCK.write_bytes(WHOLE)
+        dvc_lock.begin()
+        dvc_lock.LOCK.write_bytes(now)
+        if now == less:  # also where the run is killed afterwards
+            assert dvc_lock.restored() == ""
+        dvc_lock.close()
+        assert dvc_lock.KEPT.read_bytes() == now
+        assert dvc_lock.restored() == ""
+        assert dvc_lock.LOCK.read_bytes() == now
+
+
 @pytest.mark.parametrize("text", [b"", b"sch", b"schema: '2.0'\nstages:\n", b"\0" * 99, WHOLE[:50]])
 def test_what_dvc_cannot_read_is_replaced_after_any_stop(text: bytes) -> None:
     dvc_lock.begin()

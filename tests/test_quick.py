@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 import quick
-from vaelab.settings import load_settings
+from vaelab.settings import Settings, load_settings
 
 
 def test_the_settings_are_made_small_and_stay_right(tmp_path: Path) -> None:
@@ -18,6 +18,13 @@ def test_the_settings_are_made_small_and_stay_right(tmp_path: Path) -> None:
     assert small["datasets"]["shapes"]["count"] == quick.SMALL["count"]
     assert (tmp_path / "src" / "stages" / "train_fc.py").is_file()
     quick.copy_project(tmp_path)
+
+
+def test_settings_that_need_more_epochs_are_made_small_too() -> None:
+    tree = yaml.safe_load((quick.PROJECT / "params.yaml").read_text())
+    tree["objective"] |= {"kl_warmup_epochs": 5, "kl_cycles": 2}
+    tree["interpolate"] |= {"corners": [1, 2, 3, 900]}
+    Settings.model_validate(quick.shrunk(tree))
 
 
 def test_a_key_is_made_small_wherever_it_stands() -> None:

@@ -202,7 +202,7 @@ def test_without_git_and_with_a_report_of_somebody_else(
     shipped.write_text(PAGE)
     os.utime(shipped, (2e9, 2e9))  # on a file server whose clock is ahead
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(repro, "check_first", lambda settings, names: None)
+    monkeypatch.setattr(repro, "check_first", lambda *arguments: None)
     assert repro.main([]) == 255  # of the failing stage, by dvc
     said = capsys.readouterr().out
     assert said.startswith("This folder is in no git repository: dvc does without")
@@ -244,5 +244,23 @@ def test_only_what_is_to_run_is_checked(monkeypatch: pytest.MonkeyPatch) -> None
     settings = load_settings(PROJECT / "params.yaml")
     for changed in ("{}", '{"train_fc@shapes": []}', '{"report@shapes": []}'):
         monkeypatch.setattr(repro, "asked", lambda *command, answer=changed: answer)
-        repro.check_first(settings, names)
+        repro.check_first(settings, names, names)
     assert seen == [["train_fc", "compare", "report"], ["report"]]
+
+
+def test_what_stands_before_a_target_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["download@shapes", "train_fc@shapes", "compare@shapes", "report@shapes"]
+    asked: list[tuple[str, ...]] = []
+    seen: list[list[str]] = []
+
+    def answer(*command: str) -> str:
+        asked.append(command)
+        return '{"download@shapes": []}' if "--with-deps" in command else "{}"
+
+    monkeypatch.setattr(repro, "asked", answer)
+    monkeypatch.setattr(checks, "check", lambda settings, stages: seen.append(stages))
+    settings = load_settings(PROJECT / "params.yaml")
+    for options in ([], ["--single-item"], ["--single-item", "--force"]):
+        repro.check_first(settings, ["compare@shapes"], names, options)
+    assert seen == [["download", "compare"], ["compare"]]
+    assert {command[-1] for command in asked} == {"compare@shapes"}

@@ -56,6 +56,15 @@ def test_a_row_for_each_model_the_latest_of_each(monkeypatch: pytest.MonkeyPatch
     assert sweep.cells(rows)["conv", 8]["elbo"] == (850.5, pytest.approx(0.7071, abs=1e-4))
 
 
+@pytest.mark.parametrize("rows", [runs()[:4], pd.DataFrame()])
+def test_experiments_whose_runs_are_gone_are_named(
+    rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep.tracking, "finished_runs", lambda dataset: rows)
+    with pytest.raises(UserError, match=f"no runs of .*{NAMES[8]}; `dvc exp remove` them"):
+        sweep.collect("shapes", NAMES)
+
+
 def test_only_what_has_not_been_trained_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[tuple[str, ...]] = []
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
@@ -261,6 +263,33 @@ def test_what_the_store_will_never_take_is_left_out(
     assert not list((root / ".vaelab" / "runs").glob("*/*"))
 
 
+@pytest.mark.parametrize("left", ["", None])
+def test_a_call_that_was_cut_is_left_out(
+    left: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = tmp_path / "000001"
+    call.mkdir()
+    if left is not None:
+        (call / "call.json").write_text(left)
+    outbox._deliver(MlflowClient(), "a run", call)
+    assert "000001 was cut, and is not sent" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_another_process_settles_meanwhile_is_taken_after_it(root: Path) -> None:
+    token = "c" * 32
+    folder, lock = outbox.take(token, "shapes")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(outbox.take, token, "shapes")
+        time.sleep(0.3)
+        outbox._remove(folder)
+        lock.release()
+        again, held = waiting.result()
+    assert (again / "experiment").read_text() == "shapes"
+    assert again.with_suffix(".lock").exists()
+    held.release()
+
+
 def killed_in(moment: str, settings: DatasetSettings, token: str) -> Callable[[], None]:
     """A stage's process that a signal ends at some moment of its run."""
 
@@ -270,7 +299,7 @@ def killed_in(moment: str, settings: DatasetSettings, token: str) -> Callable[[]
 
     def stage() -> None:
         if moment != "the middle":
-            setattr(MlflowClient, moment, die)
+            setattr(shutil if moment == "rmtree" else MlflowClient, moment, die)
         with tracking.run("train_fc", settings, toy_meta(), name="fc", token=token) as run:
             run.log_metrics({"val_elbo": -1.0}, 1, 1)
             die()
@@ -284,7 +313,8 @@ def test_a_killed_stage_leaves_no_run_that_runs_for_ever(
 ) -> None:
     """Wherever it was; training goes on in the run that it had."""
     token = "a" * 32
-    for moment in ("create_run", "log_batch", "log_inputs", "the middle", "set_terminated"):
+    moments = ("create_run", "log_batch", "log_inputs", "the middle", "rmtree", "set_terminated")
+    for moment in moments:
         assert forked(killed_in(moment, settings, token)) == -signal.SIGKILL
     assert [each.info.status for each in runs()] == ["RUNNING"]
     name, token = ("fc", token) if goes_on else ("compare", "b" * 32)

@@ -299,12 +299,28 @@ def test_attributes_as_celebas_and_none(workspace):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("0,000.png,0", "0,0.png,0", "line 25 names no picture; `file` is a path from"),
-        ("0,000.png,0", "0", "line 25 names no picture"),
-        ("0,000.png,0", "0,001.png,0", "line 25 names a picture that has a row already"),
+        (
+            "0,000.png,0",
+            "0,0.png,0",
+            "row 24 below the header names no picture; `file` is",
+        ),
+        ("0,000.png,0", "0", "row 24 below the header names no picture"),
+        (
+            "0,000.png,0",
+            "0,001.png,0",
+            "row 24 below the header names a picture that",
+        ),
         ("0,000.png,0", "", "has no row for 1 of 24 pictures, the first 000.png; add them"),
-        ("0,000.png,0", "0,000.png,2", "line 25 needs 2 values beside `file`, each 0 or 1"),
-        ("0,000.png,0", "0,000.png", "line 25 needs 2 values beside `file`, each 0 or 1"),
+        (
+            "0,000.png,0",
+            "0,000.png,2",
+            "row 24 below the header needs 2 values",
+        ),
+        (
+            "0,000.png,0",
+            "0,000.png",
+            "row 24 below the header needs 2 values",
+        ),
         ("0,000.png,0", "0,000.png,0,1", "cannot be read: "),
         ("large,file", "large;file", "needs a column `file`, and a column for each attribute"),
         ("odd one", "\xff", "cannot be read: 'utf-8' codec"),

@@ -145,7 +145,7 @@ class ImageArrays:
         try:
             meta = Meta.model_validate_json((folder / "meta.json").read_text())
             splits = {name: _open_split(folder, name, meta) for name in SPLITS}
-        except (OSError, ValueError, ValidationError) as error:
+        except (OSError, EOFError, ValueError, ValidationError) as error:
             reason = " ".join(str(error).split())
             raise UserError(
                 f"{folder} holds no readable data set ({reason}); "
@@ -154,15 +154,16 @@ class ImageArrays:
         return cls(meta, **splits)
 
 
-def _open_split(folder: Path, name: str, meta: Meta) -> Split:
+def _open_split(folder: Path, name: SplitName, meta: Meta) -> Split:
     known = {"factors": meta.factor_names, "attributes": meta.attribute_names}
-    return Split(
-        **{
-            field: np.load(folder / f"{name}{suffix}.npy", mmap_mode="r")
-            for field, suffix in SUFFIXES.items()
-            if known.get(field, True)
-        }
-    )
+    arrays = {
+        field: np.load(folder / f"{name}{suffix}.npy", mmap_mode="r")
+        for field, suffix in SUFFIXES.items()
+        if known.get(field, True)
+    }
+    if any(len(array) != meta.counts[name] for array in arrays.values()):
+        raise ValueError(f"{name} has not the {meta.counts[name]} images that meta.json names")
+    return Split(**arrays)
 
 
 def save(

@@ -47,7 +47,7 @@ class Sections(Section):
             raise ValueError(
                 f"objective.kl_warmup_epochs is {warmup:g}; allowed: up to "
                 f"{self.train.epochs / cycles:g}, what train.epochs leaves to each of "
-                "objective.kl_cycles, or beta would not be reached"
+                "objective.kl_cycles (epochs that train.min_steps adds do not count)"
             )
         if cycles > 1 and not warmup:
             raise ValueError(

@@ -204,7 +204,7 @@ def _attributes(
         (values.isna().any(axis=1), f"needs {table.shape[1]} values beside `file`, each 0 or 1"),
     ):
         if wrong.any():
-            raise UserError(f"{where}: line {int(wrong.argmax()) + 2} {what}")
+            raise UserError(f"{where}: row {int(wrong.argmax()) + 1} below the header {what}")
     attributes = dict(zip(named.tolist(), values.to_numpy(np.uint8), strict=True))
     if missing := sorted(pictures - attributes.keys()):
         raise UserError(

@@ -147,9 +147,8 @@ def train(
             )
         on_epoch(finished[-1])
         log.info(
-            f"epoch {number + 1}/{epochs}  train -ELBO {-row['train_elbo']:.1f}  "
-            f"val -ELBO {-val.elbo:.1f} = distortion {val.distortion:.1f} + rate {val.rate:.1f} "
-            f"nats/image  PSNR {val.psnr:.2f} dB  {count / seconds:.0f} images/s"
+            f"epoch {number + 1}/{epochs}  ELBO {val.elbo:.1f} (train {row['train_elbo']:.1f}) "
+            f"nats  rate {val.rate:.1f}  PSNR {val.psnr:.2f} dB  {count / seconds:.0f} images/s"
         )
 
     seconds = sum(count / epoch.images_per_second for epoch in finished)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import time
 from pathlib import Path
@@ -63,7 +64,10 @@ class Outbox:
             elif files:
                 (part / "files").mkdir()
                 shutil.copy(files, part / "files")
-            (part / "call.json").write_text(json.dumps({"call": call, **arguments}))
+            with (part / "call.json").open("w") as file:
+                json.dump({"call": call, **arguments}, file)
+                file.flush()
+                os.fsync(file.fileno())
             part.rename(whole)
         self._wake.set()
 
@@ -117,9 +121,10 @@ class Outbox:
 def take(token: str, experiment: str) -> tuple[Path, FileLock]:
     """A run's folder, and its lock, which is held."""
     folder = _place() / token
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder)
     lock.acquire()
+    folder.mkdir(exist_ok=True)  # not before: who settles it removes it
     for cut in folder.glob("*.part"):
         shutil.rmtree(cut)
     (folder / "experiment").write_text(experiment)
@@ -160,8 +165,15 @@ def _run_in(client: MlflowClient, folder: Path) -> MlflowRun | None:
 
 
 def _deliver(client: MlflowClient, run_id: str, folder: Path) -> None:
-    """One call. What the store will never take, of a run that was deleted say, is left out."""
-    told = json.loads((folder / "call.json").read_text())
+    """One call. What the store will never take, of a run that was deleted say, is left out, and so
+    is what a power failure has cut.
+    """
+    try:
+        told = json.loads((folder / "call.json").read_text())
+    except (FileNotFoundError, ValueError):
+        log.warning("%s was cut, and is not sent", folder)
+        _drop(folder)
+        return
     files = folder / "files"
     try:
         match told["call"]:
@@ -181,7 +193,13 @@ def _deliver(client: MlflowClient, run_id: str, folder: Path) -> None:
         if error.error_code not in REFUSED:
             raise
         log.warning("MLflow's run %s does not take its %s: %s", run_id, told["call"], reason(error))
-    shutil.rmtree(folder)
+    _drop(folder)
+
+
+def _drop(call: Path) -> None:
+    """Under another name first, so that a stop leaves no half of a call."""
+    part = call.rename(call.with_suffix(".part"))
+    shutil.rmtree(part)
 
 
 def _calls(folder: Path) -> list[Path]:
