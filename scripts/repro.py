@@ -25,13 +25,17 @@ from threading import Thread
 from types import FrameType
 from typing import NoReturn
 
+from filelock import FileLock, Timeout
+
 import dvc_lock
 from vaelab.runtime.errors import UserError
+from vaelab.runtime.files import unwritable
 from vaelab.settings import Settings, load_settings
 
 DVC = [sys.executable, "-u", "-m", "dvc"]  # -u: its lines come through the pipe as it writes them
 INTERRUPTED = 128 + signal.SIGINT
 GOES_ON = "the same command goes on from here"
+ALONE = Path(".vaelab/repro.lock")  # held while this runs
 NO_GIT = "[core]\n    no_scm = true\n"  # of .dvc/config.local
 STAGE = re.compile(r"Running stage '|Stage '")  # dvc has written dvc.lock for the one before
 ADVICE = re.compile(
@@ -42,6 +46,21 @@ ADVICE = re.compile(
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status of `dvc repro`; 130 where it was interrupted."""
+    try:
+        with FileLock(ALONE, timeout=0):
+            return run(arguments)
+    except Timeout:
+        said = "Another `make` or repro.py is at work in this folder; wait for it, or end it"
+    except OSError as error:
+        if not (reason := unwritable(error)):
+            raise
+        said = reason
+    sys.stderr.write(f"{said}\n")
+    return 1
+
+
+def run(arguments: list[str]) -> int:
+    """As `main`, alone in this folder."""
     patterns = [argument for argument in arguments if not argument.startswith("-")]
     options = [argument for argument in arguments if argument.startswith("-")]
     try:

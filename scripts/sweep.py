@@ -3,7 +3,8 @@
     python scripts/sweep.py shapes [--dims 8 16 32 64 128 256] [--seeds 3] [--epochs 10] [--jobs 2]
 
 Each latent dimension is a DVC experiment that trains FC and Conv from every seed. Those that have
-been trained since the last commit are not trained again, so that a stopped sweep goes on. Writes
+been trained since the last commit, with the same settings, are not trained again, so that a stopped
+sweep goes on. Writes
 reports/DATASET/sweep.md, sweep.csv (a row for each model) and sweep.png. All figures are of the
 validation split.
 """
@@ -11,6 +12,7 @@ validation split.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import torch
 from matplotlib.axes import Axes
 from tqdm import tqdm
@@ -34,7 +37,10 @@ from vaelab.settings import ARCHITECTURES, DatasetSettings, load_settings
 from vaelab.vae.pixels import psnr, to_floats
 
 PAUSE = 5.0  # seconds between two looks at the queue
+GONE = 60.0  # seconds without a worker, after which none will come
+MOST = 8192  # latent dimensions, as in params.yaml
 WAITING = ("Queued", "Running")
+INTERRUPTED = 130
 AXES = {  # a panel of sweep.png: title, what is drawn against what, and their names
     "What a nat of rate buys": ("rate", "distortion", "rate, nats/image", "distortion, nats/image"),
     "Reconstruction": ("latent_dim", "psnr", "latent dimensions", "PSNR, dB"),
@@ -57,13 +63,43 @@ def queue() -> dict[str, str]:
     return dict(row.findall(dvc("queue", "status")))
 
 
+def working() -> bool:
+    """Whether a worker of this repository's queue lives; `dvc queue status` misses busy ones."""
+    here = str(Path.cwd())
+    return any(
+        "queue-worker" in (process.info["cmdline"] or ()) and process.info["cwd"] == here
+        for process in psutil.process_iter(["cmdline", "cwd"])
+    )
+
+
+def experiments(
+    settings: DatasetSettings, dims: list[int], seeds: int, epochs: int
+) -> dict[int, str]:
+    """latent_dim -> the experiment's name, which other settings change."""
+    training = settings.model_dump_json(
+        include={"recipe": True, "model": True, "objective": True, "train": True},
+        exclude={
+            "recipe": {"model", "objective", "train"},
+            "model": {"latent_dim"},
+            "train": {"seeds", "epochs"},
+        },
+    )
+    digest = hashlib.sha256(training.encode()).hexdigest()[:6]
+    return {dim: f"sweep-{settings.dataset}-z{dim}-{epochs}e-{seeds}s-{digest}" for dim in dims}
+
+
 def train(dataset: str, names: dict[int, str], seeds: int, epochs: int, jobs: int) -> None:
     """Queue what has not been trained, and wait. names: latent_dim -> experiment.
 
-    Raises UserError where an experiment failed.
+    Raises UserError where an experiment failed, or no worker is left.
     """
     done = dvc("exp", "list", "--name-only").split()
-    waiting = [name for name, state in queue().items() if state in WAITING]
+    states = queue()
+    if not working():
+        for name in [name for name, state in states.items() if state == "Running"]:
+            dvc("queue", "kill", name)  # its worker was; it is queued anew
+            states[name] = "Failed"
+    waiting = [name for name, state in states.items() if state in WAITING]
     wanted = {dim: name for dim, name in names.items() if name not in done}
     for dim, name in wanted.items():
         if name not in waiting:
@@ -79,11 +115,18 @@ def train(dataset: str, names: dict[int, str], seeds: int, epochs: int, jobs: in
     if not wanted:
         return
     dvc("queue", "start", "--jobs", str(jobs))
+    seen = time.monotonic()
     with tqdm(total=len(names), initial=len(names) - len(wanted), unit="dim") as bar:
         while waiting := [
             n for n, state in queue().items() if n in names.values() and state in WAITING
         ]:
             bar.update(len(names) - len(waiting) - bar.n)
+            seen = time.monotonic() if working() else seen
+            if time.monotonic() - seen > GONE:
+                raise UserError(
+                    f"the queue's workers are gone, killed perhaps, before {', '.join(waiting)} "
+                    "was trained; the same command goes on"
+                )
             time.sleep(PAUSE)
     done = dvc("exp", "list", "--name-only").split()
     if failed := [name for name in wanted.values() if name not in done]:
@@ -175,25 +218,37 @@ def cells(rows: pd.DataFrame) -> dict[Any, dict[str, tuple[float, float | None]]
     }
 
 
+def count(text: str) -> int:
+    if not 1 <= (value := int(text)) <= MOST:
+        raise argparse.ArgumentTypeError(f"{value}; allowed: 1 to {MOST}")
+    return value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dataset")
-    parser.add_argument("--dims", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256])
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=2, help="workers of the queue")
+    parser.add_argument("--dims", type=count, nargs="+", default=[8, 16, 32, 64, 128, 256])
+    parser.add_argument("--seeds", type=count, default=3, help="how many, from 0 on")
+    parser.add_argument("--epochs", type=count, default=10)
+    parser.add_argument("--jobs", type=count, default=2, help="workers of the queue")
     options = parser.parse_args()
     try:
         settings = load_settings().of(options.dataset)
-        dims, length = sorted(set(options.dims)), f"{options.epochs}e-{options.seeds}s"
-        names = {dim: f"sweep-{options.dataset}-z{dim}-{length}" for dim in dims}
+        dims = sorted(set(options.dims))
+        names = experiments(settings, dims, options.seeds, options.epochs)
         pca = pca_line(settings, dims)  # first, as it finds where there are no data
         train(options.dataset, names, options.seeds, options.epochs, options.jobs)
         rows = collect(options.dataset, names)
     except UserError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "\nInterrupted; workers that have begun go on, until `dvc queue stop --kill`, and the "
+            "same command waits for them\n"
+        )
+        raise SystemExit(INTERRUPTED) from None
     folder = settings.report_dir
     draw(rows, pca, folder / "sweep.png")
     write_csv(folder / "sweep.csv", rows)

@@ -237,6 +237,15 @@ def test_a_store_that_is_dead_is_refused_before_dvc_removes_anything(
     assert repro.main([]) == 0, "nothing is to be run, so that nothing can be lost"
 
 
+def test_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with repro.FileLock(repro.ALONE):
+        assert repro.main([]) == 1
+    assert capsys.readouterr().err.startswith("Another `make` or repro.py is at work")
+
+
 def test_only_what_is_to_run_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["download@shapes", "train_fc@shapes", "compare@shapes", "report@shapes"]
     seen: list[list[str]] = []

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
+from toys import PARAMS
 
 import sweep
 from vaelab.data.arrays import Split, save
 from vaelab.report.render import render
 from vaelab.runtime.errors import UserError
-from vaelab.settings import load_settings
+from vaelab.settings import Settings, load_settings
 
 NAMES = {4: "sweep-shapes-z4-2e-2s", 8: "sweep-shapes-z8-2e-2s"}
 STATUS = """Task     Name                   Created    Status
@@ -83,6 +87,78 @@ def test_only_what_has_not_been_trained_is_queued(monkeypatch: pytest.MonkeyPatc
     assert NAMES[4] in queued
     assert {"++datasets.shapes.model.latent_dim=4", "++datasets.shapes.train.epochs=3"} <= {*queued}
     assert queued[-2:] == ("train_fc@shapes", "train_conv@shapes")
+
+
+def test_what_a_dead_worker_had_begun_is_queued_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[str, ...]] = []
+    status = STATUS.replace("Queued", "Running")
+
+    def dvc(*arguments: str) -> str:
+        called.append(arguments)
+        return status if arguments == ("queue", "status") else ""
+
+    monkeypatch.setattr(sweep, "dvc", dvc)
+    monkeypatch.setattr(sweep, "working", lambda: False)
+    monkeypatch.setattr(sweep, "GONE", 0.0)
+    monkeypatch.setattr(sweep, "PAUSE", 0.0)
+    with pytest.raises(UserError, match=f"workers are gone.* before {NAMES[4]} was trained; the s"):
+        sweep.train("shapes", NAMES, seeds=1, epochs=1, jobs=1)
+    assert ("queue", "kill", NAMES[4]) in called
+    assert len([call for call in called if "--queue" in call]) == 2
+
+
+def test_a_worker_is_seen_by_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not sweep.working()
+    command = [sys.executable, "-c", "input()", "exp", "queue-worker", "name"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=tmp_path) as worker:
+        assert sweep.working()
+        worker.kill()
+    assert not sweep.working()
+
+
+def test_other_settings_are_other_experiments() -> None:
+    tree = yaml.safe_load(PARAMS.read_text())
+    names = []
+    for section, key, value in (
+        ("train", "seeds", [7]),  # what the sweep sets itself
+        ("train", "epochs", 3),
+        ("compare", "samples", 5),
+        ("model", "likelihood", "bernoulli"),
+        ("train", "learning_rate", 0.001),
+    ):
+        changed = tree | {section: tree[section] | {key: value}}
+        settings = Settings.model_validate(changed).of("shapes")
+        names.append(sweep.experiments(settings, [8], 3, 10)[8])
+    assert names[0].startswith("sweep-shapes-z8-10e-3s-")
+    assert names[0] == names[1] == names[2]
+    assert len({*names}) == 3
+
+
+@pytest.mark.parametrize("option", ["--dims", "--seeds", "--epochs", "--jobs"])
+def test_impossible_counts_are_refused(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sweep.py", "shapes", option, "0"])
+    with pytest.raises(SystemExit) as ended:
+        sweep.main()
+    assert ended.value.code == 2
+    assert "0; allowed: 1 to 8192" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(PARAMS.parent)
+    monkeypatch.setattr(sys, "argv", ["sweep.py", "shapes"])
+    monkeypatch.setattr(sweep, "pca_line", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        sweep.main()
+    assert ended.value.code == 130
+    assert "the same command waits for them" in capsys.readouterr().err
 
 
 def test_a_failed_experiment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

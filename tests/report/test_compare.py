@@ -174,6 +174,12 @@ def test_autoencoders_have_no_bound(tmp_path: Path) -> None:
     assert first_line(text).startswith("**Conv reconstructs best: 19.90 dB, 3.10 dB more than FC**")
     for absent in ("ELBO", "Active units", "latent units", "own entropy"):
         assert absent not in text
+    worse = {"before_last": -1900.0, "last": -1905.0, "best": -1850.0, "best_epoch": 4}
+    course = {"fc": VALIDATION | {"last": -1800.0}, "conv": VALIDATION | worse}
+    text = write(tmp_path, models, posterior="point", validation=course)
+    assert "The validation distortion of FC still falls steeply" in text
+    assert "its validation distortion was 1,850.0 after epoch 4 of 10 and is 1,905.0" in text
+    assert "ELBO" not in text
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,26 @@ def test_a_reason_stands_there_for_a_stage_that_is_killed_until_it_succeeds(fail
     assert not failure.exists()
 
 
+AT_EXIT = """
+import atexit, os, signal, sys
+from vaelab.runtime.stage import run_stage
+
+def import_late(dataset):
+    atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+
+sys.argv[1:] = ["shapes"]
+run_stage(import_late, None)
+"""
+
+
+def test_a_stop_after_all_was_done_changes_nothing(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_no_password_is_said_or_kept(
     failure: Path,
     caplog: pytest.LogCaptureFixture,

@@ -32,6 +32,7 @@ def numbered(count: int, first: int = 0) -> Part:
     def read(indices):
         assert (np.diff(indices) > 0).all()
         images = np.zeros((len(indices), 1, 16, 16), np.uint8)
+        images[:, 0, 0, 0] = indices
         return Split(images, indices + first)
 
     return Part(count, read)
@@ -160,7 +161,9 @@ def test_shapes_on_disk():
 def test_attributes_on_disk(monkeypatch):
     def read(indices):
         attributes = np.stack([indices % 2, indices < 9], axis=1).astype(np.uint8)
-        return Split(np.zeros((len(indices), 1, 16, 16), np.uint8), indices, attributes=attributes)
+        images = np.zeros((len(indices), 1, 16, 16), np.uint8)
+        images[:, 0, 0, 0] = indices
+        return Split(images, indices, attributes=attributes)
 
     plain = Source(numbered(40), numbered(20), ["image"])
     source = Source(Part(40, read), Part(20, read), ["image"], attribute_names=["odd", "small"])
@@ -177,6 +180,17 @@ def test_attributes_on_disk(monkeypatch):
         np.testing.assert_array_equal(split.attributes[:, 0], split.labels % 2)
         np.testing.assert_array_equal(split.attributes[:, 1], split.labels < 9)
         np.testing.assert_array_equal(split[::2].attributes, split.attributes[::2])
+
+
+def test_images_that_are_all_alike_are_refused(monkeypatch, workspace):
+    def read(indices):
+        return Split(np.full((len(indices), 1, 16, 16), 255, np.uint8), indices)
+
+    source = Source(Part(40, read), Part(20, read), ["image"])
+    monkeypatch.setattr(prepare_module, "open_source", lambda recipe: source)
+    with pytest.raises(UserError, match=r"^set: all training images are alike; add others$"):
+        prepare(settings(TorchvisionRecipe(source="cifar10")))
+    assert not Path("data/set").exists()
 
 
 def test_meta_knows_nothing_of_the_machine(workspace):

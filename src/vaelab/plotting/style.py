@@ -7,6 +7,7 @@ a report shows them: about 900 pixels wide.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,9 @@ def save(figure: Figure, path: Path) -> None:
     Photographs make large PNGs: one over MAX_BYTES is written in fewer shades, as many as fit.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():  # an emoji in a person's name is a box, and right on the page
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     if buffer.tell() > MAX_BYTES:
         with Image.open(buffer) as picture:
             for coarser in _fewer_shades(picture.convert("RGB")):

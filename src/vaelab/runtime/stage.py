@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import logging
 import os
 import signal
@@ -78,6 +79,12 @@ def run_stage(main: Callable[[str], None], description: str | None) -> None:
         _keep(failure, reason)
         raise SystemExit(1) from None
     _forget(failure)
+    atexit.register(_ignore_endings)  # all is done, and Python's own end is short
+
+
+def _ignore_endings() -> None:
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.SIG_IGN)
 
 
 def speak() -> None:

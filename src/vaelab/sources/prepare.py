@@ -21,8 +21,8 @@ from vaelab.sources.source import FEWEST_IN_SPLIT, Source, held_out, shuffled
 def prepare(settings: DatasetSettings) -> Meta:
     """Make the data set that the recipe describes, in `settings.data_dir`.
 
-    Raises UserError where it cannot be fetched or read, or where a split is left with too few
-    images.
+    Raises UserError where it cannot be fetched or read, where a split is left with too few images,
+    or where all training images are alike.
     """
     recipe = settings.recipe
     source = open_source(recipe)
@@ -46,6 +46,8 @@ def prepare(settings: DatasetSettings) -> Meta:
                 f"{FEWEST_IN_SPLIT}; add images, or change "
                 f"{', '.join(knob for knob in knobs if hasattr(recipe, knob))} in its recipe"
             )
+    if (splits["train"].images == splits["train"].images[:1]).all():
+        raise UserError(f"{settings.dataset}: all training images are alike; add others")
     return save(
         settings.data_dir,
         splits,

@@ -146,9 +146,14 @@ def train(
                 }
             )
         on_epoch(finished[-1])
+        found = (
+            f"ELBO {val.elbo:.1f} (train {row['train_elbo']:.1f}) nats  rate {val.rate:.1f}"
+            if vae.stochastic
+            else f"distortion {val.distortion:.1f} nats"
+        )
         log.info(
-            f"epoch {number + 1}/{epochs}  ELBO {val.elbo:.1f} (train {row['train_elbo']:.1f}) "
-            f"nats  rate {val.rate:.1f}  PSNR {val.psnr:.2f} dB  {count / seconds:.0f} images/s"
+            f"epoch {number + 1}/{epochs}  {found}  PSNR {val.psnr:.2f} dB  "
+            f"{count / seconds:.0f} images/s"
         )
 
     seconds = sum(count / epoch.images_per_second for epoch in finished)

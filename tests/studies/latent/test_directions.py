@@ -86,6 +86,7 @@ def test_chance_is_that_of_the_mann_whitney_statistic() -> None:
     assert np.quantile(draws, 0.975) == pytest.approx(chance_auc(group(inside), 1), abs=0.015)
     assert chance_auc(group(inside), 1) < chance_auc(group(inside), 40)
     assert math.isnan(chance_auc(group(inside[:40]), 1))
+    assert chance_auc(group(inside[38:42]), 40) == 1.0  # of four images nothing is told
 
 
 def test_groups_of_classes() -> None:

@@ -160,7 +160,8 @@ def chance_auc(group: Group, tried: int) -> float:
     """The AUC above which one of `tried` scores is told from chance, by a test at LEVEL, two-sided.
 
     The test is Mann & Whitney's (1947) in its normal approximation, with Bonferroni's bound for
-    several. NaN where the test split has no pair of an image inside and one outside.
+    several. 1 where there are so few images that nothing is told from chance; NaN where the test
+    split has no pair of an image inside and one outside.
     """
     from scipy.stats import norm
 
@@ -169,7 +170,7 @@ def chance_auc(group: Group, tried: int) -> float:
     if not members or not others:
         return math.nan
     errors = float(norm.isf(LEVEL / 2.0 / tried))
-    return 0.5 + errors * math.sqrt((members + others + 1) / (12.0 * members * others))
+    return min(1.0, 0.5 + errors * math.sqrt((members + others + 1) / (12.0 * members * others)))
 
 
 def choose(
