@@ -49,7 +49,7 @@ from vaelab.vae.model import VAE, Posterior, VAEConfig
 from vaelab.vae.objective import kl_to_standard_normal
 from vaelab.vae.pixels import to_floats
 
-LATENT_DIM = 16  # of 128 the shapes, drawn from 7 factors, would leave most unused
+LATENT_DIM = 16  # more than the 7 factors of the shapes need
 SEED = 0  # of everything after training
 JUDGED = 800  # images of each set whose distance from real ones is measured
 STEPS = 11  # images of a path, both ends included
