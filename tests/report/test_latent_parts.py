@@ -140,7 +140,7 @@ def test_what_is_not_measured_has_no_column() -> None:
 def test_directions_that_are_not_told_from_chance() -> None:
     found = of_directions(["fc", "conv"], auc=0.52, held=False)
     text = text_of("directions", found)
-    assert "no direction that is told from chance" in text
+    assert "No class or attribute of these images has a direction that is told from" in text
     assert "directions.png" not in text
     assert "|" not in text
 
