@@ -94,13 +94,14 @@ def train(dataset: str, names: dict[int, str], seeds: int, epochs: int, jobs: in
     Raises UserError where an experiment failed, or no worker is left.
     """
     done = dvc("exp", "list", "--name-only").split()
-    states = queue()
-    if not working():
-        for name in [name for name, state in states.items() if state == "Running"]:
-            dvc("queue", "kill", name)  # its worker was; it is queued anew
-            states[name] = "Failed"
-    waiting = [name for name, state in states.items() if state in WAITING]
     wanted = {dim: name for dim, name in names.items() if name not in done}
+    states = queue()
+    if not working():  # what is said to run was killed with its worker, and is queued anew
+        for name in wanted.values():
+            if states.get(name) == "Running":
+                dvc("queue", "kill", name)
+                states[name] = "Failed"
+    waiting = [name for name, state in states.items() if state in WAITING]
     for dim, name in wanted.items():
         if name not in waiting:
             settings = {

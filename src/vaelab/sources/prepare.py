@@ -46,7 +46,8 @@ def prepare(settings: DatasetSettings) -> Meta:
                 f"{FEWEST_IN_SPLIT}; add images, or change "
                 f"{', '.join(knob for knob in knobs if hasattr(recipe, knob))} in its recipe"
             )
-    if (splits["train"].images == splits["train"].images[:1]).all():
+    first = splits["train"].images[0]
+    if all(np.array_equal(image, first) for image in splits["train"].images):  # ends at the second
         raise UserError(f"{settings.dataset}: all training images are alike; add others")
     return save(
         settings.data_dir,
