@@ -50,11 +50,13 @@ ui: $(INSTALLED)  ## MLflow's UI on this project's store, a link for each data s
 plots: dvc_plots/vega.js  ## DVC's page of curves and pictures, which needs no network
 	$(BIN)/dvc plots show
 
-bench: $(INSTALLED)  ## measure speed
+bench: $(INSTALLED)  ## measure speed and memory: an hour on 2 idle cores
 	$(BIN)/python benchmarks/shapes.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/pipeline.py
 	if test -d data/cifar10; then $(BIN)/python benchmarks/quality.py cifar10; fi
+	$(BIN)/python benchmarks/stages.py --image-size 64 --count 200000 --epochs 1 --beside 0
 
 sweep: $(INSTALLED)  ## FC and Conv at 8 to 256 latent dimensions; SWEEP='cifar10 --seeds 1' takes others
 	$(BIN)/python scripts/sweep.py $(or $(SWEEP),shapes)

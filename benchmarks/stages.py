@@ -1,13 +1,13 @@
-"""Each stage's wall-clock time and peak memory, and what surrounds them.
+"""Each stage's wall-clock time and peak memory, alone and beside busy processes.
 
-    python benchmarks/stages.py [--image-size 32] [--count 16000] [--epochs 10] [--beside 0]
+    python benchmarks/stages.py [--image-size 32] [--count 16000] [--epochs 10] [--beside 2]
 
 Runs the pipeline's stages on built-in shapes with the settings of params.yaml, in a folder of its
-own. --beside: so many busy processes run on the same cores meanwhile. Then a refused setting, a
-stage that has next to nothing to compute, and `dvc repro` of three data sets that are up to date.
+own. Each runs alone, and then once more while --beside processes keep the same cores busy.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import runpy
@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-QUICK = runpy.run_path(str(PROJECT / "scripts" / "quick.py"))  # its small pipeline
+QUICK = runpy.run_path(str(PROJECT / "scripts" / "quick.py"))  # how the project is copied
 
 STAGES = (
     "download", "train_fc", "train_conv", "compare", "interpolate", "latent_explore", "report",
@@ -46,8 +47,37 @@ def stage(name: str, dataset: str, folder: Path, status: int = 0) -> tuple[float
     return timed([sys.executable, f"src/stages/{name}.py", dataset], folder, status)
 
 
-def write(row: str, seconds: float, memory: float) -> None:
-    sys.stdout.write(f"{row:44}{seconds:9.2f} s{memory:9.2f} GB\n")
+@contextlib.contextmanager
+def project(shapes: dict[str, object], train: dict[str, object]) -> Iterator[Path]:
+    """A copy of the project in a folder of its own, with `shapes` and `train` changed so."""
+    os.environ |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "true",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        QUICK["copy_project"](folder)
+        settings = yaml.safe_load((PROJECT / "params.yaml").read_text("utf-8"))
+        settings["datasets"] = {"shapes": settings["datasets"]["shapes"] | shapes}
+        settings["train"] |= train
+        (folder / "params.yaml").write_text(json.dumps(settings))
+        yield folder
+
+
+@contextlib.contextmanager
+def busy(count: int) -> Iterator[None]:
+    processes = [subprocess.Popen(BUSY) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def write(row: str, seconds: float, memory: float | None = None, more: str = "") -> None:
+    used = f"{memory:9.2f} GB" if memory is not None else ""
+    sys.stdout.write(f"{row:44}{seconds:9.2f} s{used}{more}\n")
     sys.stdout.flush()
 
 
@@ -58,41 +88,22 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--count", type=int, default=16_000)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--beside", type=int, default=0)
+    parser.add_argument("--beside", type=int, default=2)
     options = parser.parse_args()
-    os.environ |= {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DVC_NO_ANALYTICS": "true",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        QUICK["copy_project"](folder)
-        settings = yaml.safe_load((PROJECT / "params.yaml").read_text("utf-8"))
-        shapes = {"source": "shapes", "image_size": options.image_size, "count": options.count}
-        settings["train"]["epochs"] = options.epochs
-        if options.epochs < 10:
-            settings["train"]["min_steps"] = 0
-        sizes = settings | {"datasets": {"shapes": settings["datasets"]["shapes"] | shapes}}
-        (folder / "params.yaml").write_text(json.dumps(sizes))
-        neighbours = [subprocess.Popen(BUSY) for _ in range(options.beside)]
-        try:
-            for name in STAGES:
-                write(f"{name}, {options.count:,} images", *stage(name, "shapes", folder))
-        finally:
-            for neighbour in neighbours:
-                neighbour.kill()
-        write("compare, refused", *stage("compare", "no_such", folder, status=1))
-
-        three = dict.fromkeys(("a", "b", "c"), {"source": "shapes"} | shapes)
-        (folder / "params.yaml").write_text(
-            json.dumps(QUICK["shrunk"](settings | {"datasets": three}))
-        )
-        repro = [sys.executable, "-m", "dvc", "repro", "--quiet"]
-        timed(repro, folder)
-        write("train_fc, 300 images of 16 x 16, 2 epochs", *stage("train_fc", "a", folder))
-        timed(repro, folder)
-        write("dvc repro, three data sets up to date", *timed(repro, folder))
+    train: dict[str, object] = {"epochs": options.epochs}
+    if options.epochs < 10:
+        train["min_steps"] = 0
+    with project({"image_size": options.image_size, "count": options.count}, train) as folder:
+        array = options.count * 3 * options.image_size**2 / 1e9
+        sys.stdout.write(f"{options.count:,} images, {array:.2f} GB\n")
+        for name in STAGES:
+            alone, memory = stage(name, "shapes", folder)
+            more = ""
+            if options.beside:
+                with busy(options.beside):
+                    beside, _ = stage(name, "shapes", folder)
+                more = f"{beside:9.2f} s beside {options.beside}, {alone / beside:.2f} of the speed"
+            write(name, alone, memory, more)
 
 
 if __name__ == "__main__":

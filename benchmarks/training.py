@@ -149,6 +149,8 @@ def main() -> None:
         sys.stdout.write(
             f"{row:52}{statistics.median(values):10.2f}  ({min(values):.2f} to {max(values):.2f})\n"
         )
+    if device.type == "cpu":
+        sys.stdout.write("the same on a GPU: not measured, there is none\n")
 
 
 if __name__ == "__main__":
