@@ -27,7 +27,7 @@ from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.settings import ARCHITECTURES, Settings, load_settings
 from vaelab.training.loop import Step, train
 from vaelab.training.optimisers import build_optimisers, set_learning_rate
-from vaelab.vae.device import select_device
+from vaelab.vae.device import select_device, select_precision
 from vaelab.vae.model import VAE
 
 STEPS = 20  # that one timing of a step's parts is of
@@ -54,9 +54,9 @@ def noise(folder: Path, count: int) -> ImageArrays:
     return ImageArrays.open(folder)
 
 
-def matrix_rate(device: torch.device) -> float:
-    """Of a product in bfloat16, in operations a second."""
-    a = torch.randn(PRODUCT, PRODUCT, device=device).bfloat16()
+def matrix_rate(device: torch.device, precision: torch.dtype) -> float:
+    """Of a product, in operations a second."""
+    a = torch.randn(PRODUCT, PRODUCT, device=device).to(precision)
     started = clock(device)
     for _ in range(3):
         a @ a
@@ -102,13 +102,14 @@ def main() -> None:
     logging.getLogger("vaelab").setLevel(logging.WARNING)
     settings = load_settings(Path(__file__).parents[1] / "params.yaml")
     device = select_device(options.device)
+    chosen = select_precision("auto", device)
 
     found: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as scratch:
         images = noise(Path(scratch) / "noise", options.images)
         loader = usual_loader(images)
         for number in range(options.rounds):
-            rate = matrix_rate(device)
+            rate = matrix_rate(device, chosen)
             for name, label in ARCHITECTURES.items():
                 vae = untrained(name, settings, images)
                 net, rest = step_parts(vae, settings, device)
@@ -117,11 +118,12 @@ def main() -> None:
                 found[f"{label}: forward and backward, % of the matrix rate"].append(
                     100 * operations / net / rate
                 )
-                speeds = {}
-                for precision in ("auto", "float32"):
+                speeds: dict[torch.dtype, float] = {}
+                for precision in (torch.float32, torch.bfloat16):
                     folder = Path(scratch) / f"{number}-{name}-{precision}"
                     folder.mkdir()
-                    once = {"epochs": 1, "min_steps": 0, "precision": precision}
+                    net_precision = str(precision).removeprefix("torch.")
+                    once = {"epochs": 1, "min_steps": 0, "precision": net_precision}
                     recipe = settings.train.model_copy(update=once)
                     vae = untrained(name, settings, images)
                     trained = train(
@@ -133,17 +135,19 @@ def main() -> None:
                 adam = torch.optim.Adam(usual.parameters(), lr=1e-3)
                 start = clock(device)
                 usual_epoch(usual, loader, adam, device)
-                speeds["usual"] = options.images / (clock(device) - start)
-                found[f"{label}: images/s"].append(speeds["auto"])
-                found[f"{label}: images/s of the usual loop"].append(speeds["usual"])
+                usual_speed = options.images / (clock(device) - start)
+                found[f"{label}: images/s"].append(speeds[chosen])
+                found[f"{label}: images/s of the usual loop"].append(usual_speed)
                 found[f"{label}: whole loop, times the usual loop"].append(
-                    speeds["auto"] / speeds["usual"]
+                    speeds[chosen] / usual_speed
                 )
-                found[f"{label}: times float32"].append(speeds["auto"] / speeds["float32"])
+                found[f"{label}: bfloat16, times float32"].append(
+                    speeds[torch.bfloat16] / speeds[torch.float32]
+                )
 
     sys.stdout.write(
         f"{device}, {torch.get_num_threads()} threads, {options.rounds} rounds, matrix product "
-        f"{rate / 1e9:.0f} GFLOP/s in bfloat16\n"
+        f"{rate / 1e9:.0f} GFLOP/s in {chosen}\n"
     )
     for row, values in found.items():
         sys.stdout.write(

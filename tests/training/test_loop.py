@@ -16,6 +16,7 @@ from vaelab.runtime.checkpoints import Checkpoint
 from vaelab.runtime.errors import UserError
 from vaelab.settings import ObjectiveSettings, TrainSettings
 from vaelab.training import loop as training
+from vaelab.vae.device import select_precision
 from vaelab.vae.model import VAE
 
 CPU = torch.device("cpu")
@@ -148,6 +149,22 @@ def test_nets_in_bfloat16_stay_near_those_in_float32(images: ImageArrays, tmp_pa
         elbo[precision] = trained.history[-1]["train_elbo"]
     assert elbo["bfloat16"] != elbo["float32"]
     assert elbo["bfloat16"] == pytest.approx(elbo["float32"], rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_automatic_precision_is_lower_only_on_a_cpu_with_matrix_units(
+    units: dict[str, bool], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    assert select_precision("auto", CPU) == expected
+    assert select_precision("bfloat16", CPU) == torch.bfloat16
 
 
 def test_training_raises_the_bound_and_keeps_its_history(
