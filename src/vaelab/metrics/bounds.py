@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vaelab.data.arrays import Picked, UInt8Array
-from vaelab.vae.inference import batch_size, batches, device_of, evenly
+from vaelab.vae.inference import batch_size, device_of, evenly, per_image
 from vaelab.vae.model import VAE
 from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 
@@ -61,17 +61,19 @@ def bounds(
     """
     device = device_of(vae)
     generator = torch.Generator(device).manual_seed(seed)
-    distortions, rates, gaps = [], [], []
-    for batch in batches(images, device):
+
+    def terms(batch: Tensor) -> tuple[Tensor, Tensor]:
         log_likelihood, _, rate = log_weight_terms(vae, batch, elbo_samples, generator)
-        distortions.append(-log_likelihood.mean(0))
-        rates.append(rate)
-    for batch in batches(Picked(images, evenly(len(images), iw_images)), device):
+        return -log_likelihood.mean(0), rate
+
+    def gaps(batch: Tensor) -> tuple[Tensor]:
         log_likelihood, log_ratio, _ = log_weight_terms(vae, batch, iw_samples, generator)
         log_weights = log_likelihood + log_ratio
-        gaps.append(importance_weighted_bound(log_weights) - log_weights.mean(0))
-    reconstruction, kl = (float(torch.cat(part).mean()) for part in (distortions, rates))
-    gap, elbo = torch.cat(gaps), -(reconstruction + kl)
+        return (importance_weighted_bound(log_weights) - log_weights.mean(0),)
+
+    reconstruction, kl = per_image(terms, images, device).mean(1).tolist()
+    (gap,) = per_image(gaps, Picked(images, evenly(len(images), iw_images)), device)
+    elbo = -(reconstruction + kl)
     error = float(gap.std(correction=0)) / math.sqrt(len(gap))
     return Bounds(elbo, reconstruction, kl, elbo + float(gap.mean()), error)
 

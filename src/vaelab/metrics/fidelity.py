@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vaelab.data.arrays import Picked, UInt8Array
-from vaelab.vae.inference import batch_size, batches, evenly, mean_of
+from vaelab.vae.inference import batch_size, batches, evenly
 from vaelab.vae.pixels import psnr
 
 WINDOW = 5  # pixels of SSIM's on either side
@@ -31,8 +31,8 @@ class Fidelity(NamedTuple):
 
     def figures(self) -> dict[str, float]:
         """Means over the images; the PSNR is that of the mean error."""
-        mse = mean_of([self.mse])
-        return {"mse": mse, "psnr": psnr(mse), "ssim": mean_of([self.ssim])}
+        mse, ssim = (values.double().mean().item() for values in self)
+        return {"mse": mse, "psnr": psnr(mse), "ssim": ssim}
 
 
 @torch.no_grad()

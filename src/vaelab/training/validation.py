@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaelab.vae.inference import batches, device_of, mean_of
+from vaelab.vae.inference import device_of, per_image
 from vaelab.vae.model import VAE
 from vaelab.vae.objective import elbo_terms
 from vaelab.vae.pixels import psnr
@@ -43,12 +43,11 @@ def validate(
     """
     device = device_of(vae)
     generator = torch.Generator(device).manual_seed(seed)
-    distortion, rate, error = [], [], []
-    for batch in batches(images, device):
+
+    def figures(batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         terms = elbo_terms(vae, batch, generator, draws=samples)
         decoded = vae.decode_mean(terms.posterior.mu)
-        distortion.append(terms.distortion)
-        rate.append(terms.rate)
-        error.append((decoded - batch).square().flatten(1).mean(1))
-    means = mean_of(distortion), mean_of(rate), mean_of(error)
-    return Validation(-(means[0] + means[1]), *means, psnr(means[2]))
+        return terms.distortion, terms.rate, (decoded - batch).square().flatten(1).mean(1)
+
+    distortion, rate, mse = per_image(figures, images, device).mean(1).tolist()
+    return Validation(-(distortion + rate), distortion, rate, mse, psnr(mse))

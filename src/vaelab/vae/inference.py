@@ -46,17 +46,32 @@ def evenly(count: int, wanted: int) -> NDArray[np.int64]:
     return np.arange(min(wanted, count)) * count // min(wanted, count)
 
 
-def mean_of(parts: list[Tensor]) -> float:
-    """Of the values of all batches, in float64; on the CPU, for not every device has float64."""
-    return torch.cat(parts).cpu().double().mean().item()
+@torch.no_grad()
+def per_image(
+    measure: Callable[[Tensor], Sequence[Tensor]], images: ImageRows, device: torch.device
+) -> Tensor:
+    """The k figures of each image, (k, N) in float64 on the CPU, for not every device has float64.
+
+    measure: of a batch (B, C, H, W) in [0, 1], k tensors (B,). images: uint8 (N, C, H, W).
+    """
+    # What is kept is allocated at once: kept between a batch's large tensors, it splits the memory
+    # that they leave, and a process grows to several times its need.
+    found: Tensor | None = None
+    start = 0
+    for batch in batches(images, device):
+        values = torch.stack(list(measure(batch))).cpu()
+        if found is None:
+            found = torch.empty(len(values), len(images), dtype=torch.float64)
+        found[:, start : start + len(batch)] = values
+        start += len(batch)
+    assert found is not None, "no images"
+    return found
 
 
 @torch.no_grad()
 def encode(vae: VAE, images: ImageRows) -> Posterior:
     """uint8 (N, C, H, W) -> mu and logvar, each (N, latent_dim), on the CPU."""
-    # What is kept is allocated first: kept between a batch's large tensors, it splits the memory
-    # that they leave, and a process grows to several times its need.
-    mu, logvar = torch.empty(2, len(images), vae.latent_dim)
+    mu, logvar = torch.empty(2, len(images), vae.latent_dim)  # at once, as in `per_image`
     rows = torch.arange(len(images)).split(batch_size(images.shape[1:]))
     for some, batch in zip(rows, batches(images, device_of(vae)), strict=True):
         mu[some], logvar[some] = (values.cpu() for values in vae.encode(batch))

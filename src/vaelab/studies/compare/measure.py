@@ -36,7 +36,7 @@ from vaelab.plotting.style import NAMES
 from vaelab.runtime.outputs import markdown_table, write_csv, write_text
 from vaelab.samplers.gaussians import Sampler
 from vaelab.settings import CompareSettings, DatasetSettings
-from vaelab.vae.inference import batches, device_of, mean_of
+from vaelab.vae.inference import device_of, per_image
 from vaelab.vae.model import VAE, Posterior
 from vaelab.vae.objective import elbo_terms, kl_to_standard_normal
 
@@ -91,17 +91,16 @@ def _bound(
     """A point posterior has none: of its terms, only the distortion is a number."""
     test, seed = images.test.images, settings.seed
     if not vae.stochastic:
-        with torch.no_grad():
-            distortions = [elbo_terms(vae, x).distortion for x in batches(test, device_of(vae))]
-        return {"reconstruction": mean_of(distortions)}, None
+        found = per_image(lambda x: [elbo_terms(vae, x).distortion], test, device_of(vae))
+        return {"reconstruction": found.mean().item()}, None
     draws = settings.model_dump(include={"elbo_samples", "iw_samples", "iw_images"})
-    found = bounds(vae, test, **draws, seed=seed)
+    bound = bounds(vae, test, **draws, seed=seed)
     aggregated = aggregated_posterior(posterior, seed=seed)
-    figures = found._asdict() | aggregated._asdict()
+    figures = bound._asdict() | aggregated._asdict()
     ceiling = figures.pop("ceiling")
     figures["active_units"] = active_units(posterior.mu)
     if vae.likelihood.proper:
-        figures["bits_per_dim"] = bits_per_dim(found.iw_bound, images.shape)
+        figures["bits_per_dim"] = bits_per_dim(bound.iw_bound, images.shape)
     return figures, ceiling if aggregated.saturated else None
 
 
