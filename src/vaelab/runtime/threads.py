@@ -34,7 +34,7 @@ def use_threads(wanted: int | Literal["auto"]) -> None:
         cores = usable_cores()
         threads = cores // workers if (workers := queue_workers()) else idle_cores(cores)
         os.environ[VARIABLE] = str(max(1, min(cores, threads)))
-        log.info("threads: %s of %d cores", os.environ[VARIABLE], cores)
+        log.info("threads: %s of %d cores; loading PyTorch and MLflow", os.environ[VARIABLE], cores)
 
 
 def usable_cores() -> int:
