@@ -29,10 +29,8 @@ from vaelab.training.validation import validate
 from vaelab.vae.device import select_device
 from vaelab.vae.model import VAE
 
-SMALL = {
-    "batch_size": 40,
-    "learning_rate": 0.002,
-}  # more steps an epoch: sought for Conv on CIFAR-10
+# More steps in an epoch. Sought for Conv on CIFAR-10.
+SMALL = {"batch_size": 40, "learning_rate": 0.002}
 
 
 def usual(
@@ -83,9 +81,11 @@ def main() -> None:
     def means(
         architecture: str, row: str, train_one: Callable[[VAE, int], tuple[float, float]]
     ) -> tuple[float, float]:
-        runs = []
-        for seed in range(options.seeds):
-            runs.append(train_one(untrained(architecture, settings, images, seed), seed))
+        """The validation ELBO and seconds, over the seeds."""
+        runs = [
+            train_one(untrained(architecture, settings, images, seed), seed)
+            for seed in range(options.seeds)
+        ]
         elbo, seconds = (statistics.mean(figures) for figures in zip(*runs, strict=True))
         write(f"{ARCHITECTURES[architecture]}, {row}: {elbo:.1f} nats in {seconds:.1f} s")
         return elbo, seconds
